@@ -1,0 +1,51 @@
+// Every error class of node-vpp and its stable code. A code never changes meaning; texts may be improved.
+//
+// The text of an error says what was being done, what was seen and, where known, what to do. `docs/troubleshooting.md`
+// has one entry per code, and a test compares the two.
+
+/** The root of all errors that node-vpp makes itself: anything with a stable `code`. */
+export class NodeVppError extends Error {
+  /** Stable machine-readable name, e.g. `ERR_MEMIF_SECRET`. */
+  readonly code: string;
+
+  constructor(code: string, message: string, options?: ErrorOptions) {
+    super(message, options);
+    this.name = new.target.name;
+    this.code = code;
+  }
+}
+
+/** A programmer's mistake: an argument of the wrong type. */
+export class ArgumentTypeError extends TypeError {
+  readonly code = 'ERR_VPP_ARGUMENT_TYPE';
+  override readonly name = 'ArgumentTypeError';
+}
+
+/** A programmer's mistake: an argument of the right type outside its range. */
+export class ArgumentRangeError extends RangeError {
+  readonly code = 'ERR_VPP_ARGUMENT_RANGE';
+  override readonly name = 'ArgumentRangeError';
+}
+
+/** The native addon is missing or does not fit this Node or this package. */
+export class NativeError extends NodeVppError {}
+
+/** A system call failed: keeps the kernel's name and number of the error. */
+export class SystemError extends NodeVppError {
+  /** Positive errno, e.g. 13. */
+  readonly errno: number;
+  /** The system call, e.g. `bind`. */
+  readonly syscall: string;
+  /** The file or socket it was about, when there is one. */
+  readonly path: string | undefined;
+
+  constructor(message: string, details: { errno: number; syscall: string; path?: string; code?: string }) {
+    super(details.code ?? 'ERR_VPP_SYSTEM', message);
+    this.errno = details.errno;
+    this.syscall = details.syscall;
+    this.path = details.path;
+  }
+}
+
+/** Text that is not the address, prefix or frame it should be. */
+export class NetError extends NodeVppError {}

@@ -1,0 +1,18 @@
+# The addon: sources and flags. CMakeLists.txt lists the same sources; a test compares the two.
+{
+  'targets': [{
+    'target_name': 'node-vpp',
+    'sources': [
+      'addon/addon.cc',
+    ],
+    'include_dirs': [
+      '.',
+      "<!(node -p \"require('node-addon-api').include_dir\")",
+    ],
+    'defines': ['NAPI_VERSION=9', 'NAPI_DISABLE_CPP_EXCEPTIONS', 'NODE_ADDON_API_DISABLE_DEPRECATED', '_GNU_SOURCE'],
+    'cflags_cc!': ['-fno-exceptions', '-std=gnu++17', '-std=gnu++20'],
+    'cflags_cc': ['-std=c++20', '-O2', '-fno-exceptions', '-fvisibility=hidden', '-Wall', '-Wextra', '-Werror=return-type', '-Wno-unused-parameter'],
+    'ldflags': ['-static-libstdc++', '-static-libgcc', '-Wl,--exclude-libs,ALL'],
+    'libraries': ['-lpthread'],
+  }],
+}

@@ -1,0 +1,171 @@
+// `npm test`: set-up, then lint, types, the C++ tests and the tap chapters; the last line is `N passed, N failed`.
+//
+//   npm test                    everything
+//   npm test -- 20 30           only the tap chapters whose file name starts so (no lint, no C++)
+//   npm test -- --no-install    never call apt-get
+//
+// On Debian as root the packages that tests can use are installed first; elsewhere what is missing is named, and
+// the tests that need it report themselves as skipped.
+
+import { spawn, spawnSync } from 'node:child_process';
+import { existsSync, readdirSync } from 'node:fs';
+import { join } from 'node:path';
+import { buildTypeScript, root, setUp } from './setup.mjs';
+
+/** Debian packages the tests use, each with the program or file that shows it is there. */
+const packages = [
+  ['dpdk-dev', '/usr/bin/dpdk-testpmd'],
+  ['librte-net-memif23', '/usr/lib/x86_64-linux-gnu/librte_net_memif.so.23'],
+  ['cmake', '/usr/bin/cmake'],
+  ['g++', '/usr/bin/g++'],
+  ['clang', '/usr/bin/clang'],
+  ['clang-format', '/usr/bin/clang-format'],
+  ['clang-tidy', '/usr/bin/clang-tidy'],
+  ['libclang-rt-14-dev', '/usr/lib/llvm-14/lib/clang'],
+  ['libgtest-dev', '/usr/include/gtest/gtest.h'],
+  ['valgrind', '/usr/bin/valgrind'],
+  ['tshark', '/usr/bin/tshark'],
+  ['iproute2', '/sbin/ip'],
+];
+
+const args = process.argv.slice(2);
+const chaptersWanted = args.filter((arg) => !arg.startsWith('-'));
+let passed = 0;
+let failed = 0;
+let skipped = 0;
+const failures = [];
+
+function record(name, ok) {
+  if (ok) passed += 1;
+  else {
+    failed += 1;
+    failures.push(name);
+  }
+  console.log(`${ok ? 'ok' : 'FAILED'} - ${name}`);
+}
+
+function installPackages() {
+  const missing = packages.filter(([, file]) => !existsSync(file)).map(([name]) => name);
+  if (missing.length === 0) return;
+  const debian = existsSync('/etc/debian_version') && existsSync('/usr/bin/apt-get');
+  if (debian && process.getuid() === 0 && !args.includes('--no-install')) {
+    console.log(`installing Debian packages for the tests: ${missing.join(' ')}`);
+    const env = { ...process.env, DEBIAN_FRONTEND: 'noninteractive' };
+    spawnSync('apt-get', ['update', '-qq'], { stdio: ['ignore', 'ignore', 'inherit'], env });
+    const got = spawnSync('apt-get', ['install', '-y', '-qq', '--no-install-recommends', ...missing], {
+      stdio: ['ignore', 'ignore', 'inherit'],
+      env,
+    });
+    if (got.status === 0) return;
+    console.log('apt-get could not install all of them; the tests that need them will be skipped');
+    return;
+  }
+  console.log(`not installed: ${missing.join(' ')}; the tests that need them will be skipped`);
+}
+
+/** Runs a step with its output shown; resolves with its exit code and what it printed. */
+function step(command, stepArgs, { quiet = false, env = process.env } = {}) {
+  return new Promise((resolve) => {
+    const child = spawn(command, stepArgs, { cwd: root, stdio: ['ignore', 'pipe', 'pipe'], env });
+    let output = '';
+    const take = (chunk) => {
+      output += chunk;
+      if (!quiet) process.stdout.write(chunk);
+    };
+    child.stdout.on('data', take);
+    child.stderr.on('data', take);
+    child.once('error', (error) => resolve({ code: 127, output: error.message }));
+    child.once('close', (code) => resolve({ code: code ?? 1, output }));
+  });
+}
+
+async function lint() {
+  const result = await step('npm', ['run', '--silent', 'lint']);
+  record('lint: eslint, prettier, clang-format, clang-tidy', result.code === 0);
+}
+
+async function nativeTests() {
+  if (!existsSync(join(root, 'tools/native-tests.mjs'))) return;
+  const result = await step(process.execPath, ['tools/native-tests.mjs', 'all']);
+  for (const [, status, name] of result.output.matchAll(/^(ok|not ok|skip) - (.*)$/gm)) {
+    if (status === 'skip') skipped += 1;
+    else if (status === 'ok') passed += 1;
+    else {
+      failed += 1;
+      failures.push(name);
+    }
+  }
+  if (result.code !== 0 && !/^not ok/m.test(result.output)) record('C++ tests ran to their end', false);
+}
+
+async function chapters() {
+  const folder = join(root, 'build/js/test');
+  const sources = new Set(readdirSync(join(root, 'test')).map((name) => name.replace(/\.ts$/, '.js')));
+  const files = readdirSync(folder)
+    .filter((name) => /^\d\d\..*\.js$/.test(name) && sources.has(name))
+    .filter((name) => chaptersWanted.length === 0 || chaptersWanted.some((start) => name.startsWith(start)))
+    .map((name) => `build/js/test/${name}`)
+    .sort();
+  const tap = join(root, 'node_modules/tap/dist/esm/run.mjs');
+  const result = await step(process.execPath, [tap, 'run', '--reporter=tap', ...files], { quiet: true });
+  // One indented line per assertion; only leaves count (a subtest's own line follows its plan).
+  let depthOfLastPlan = -1;
+  const title = [];
+  for (const line of result.output.split('\n')) {
+    const plan = /^( *)1\.\.\d+/.exec(line);
+    if (plan) {
+      depthOfLastPlan = plan[1].length;
+      continue;
+    }
+    const heading = /^( *)# Subtest: (.*)$/.exec(line);
+    if (heading) {
+      const depth = heading[1].length / 4;
+      title.length = depth;
+      title[depth] = heading[2];
+      if (depth <= 1) console.log(`${'  '.repeat(depth)}${heading[2]}`);
+      continue;
+    }
+    const point = /^( *)(not ok|ok) \d+(?: - (.*))?$/.exec(line);
+    if (!point) continue;
+    const closesSubtest = depthOfLastPlan > point[1].length;
+    depthOfLastPlan = -1;
+    if (/# (SKIP|skip)/.test(point[3] ?? '')) {
+      skipped += 1;
+      console.log(`  skipped: ${point[3]}`);
+    } else if (!closesSubtest) {
+      if (point[2] === 'ok') passed += 1;
+      else {
+        failed += 1;
+        failures.push([...title, point[3]].filter(Boolean).join(' > '));
+      }
+    } else if (point[2] === 'not ok') failures.push(`(in) ${point[3]}`);
+  }
+  if (result.code !== 0) {
+    process.stdout.write(
+      result.output
+        .split('\n')
+        .filter((line) => !/^ *ok /.test(line))
+        .join('\n'),
+    );
+    if (failed === 0) record('the tap chapters ran to their end', false);
+  }
+}
+
+try {
+  installPackages();
+  setUp({ tests: true });
+  record('types: tsc over lib, test, bench and examples', true);
+  if (chaptersWanted.length === 0) {
+    await lint();
+    await nativeTests();
+  }
+  await chapters();
+} catch (error) {
+  console.error(`node-vpp: ${error.message}`);
+  failed += 1;
+  failures.push('set-up');
+}
+for (const name of failures) console.log(`failed: ${name}`);
+if (skipped > 0) console.log(`(${skipped} skipped, named above)`);
+console.log(`${passed} passed, ${failed} failed`);
+process.exitCode = failed === 0 ? 0 : 1;
