@@ -49,3 +49,15 @@ export class SystemError extends NodeVppError {
 
 /** Text that is not the address, prefix or frame it should be. */
 export class NetError extends NodeVppError {}
+
+/** A package that only some parts need (an optional dependency) is not installed. */
+export class DependencyError extends NodeVppError {
+  constructor(neededBy: string, packageName: string, options?: ErrorOptions) {
+    super(
+      'ERR_VPP_DEPENDENCY',
+      `${neededBy} needs the package ${packageName}, which is not installed (it is an optional dependency); ` +
+        `run: npm install ${packageName}`,
+      options,
+    );
+  }
+}
