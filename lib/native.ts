@@ -17,6 +17,157 @@ import { NativeError } from './errors.js';
 export interface NativeAddon {
   /** The version of the package whose sources it was compiled from. */
   readonly version: string;
+  /** Numbers that both sides of the boundary believe; a test compares them with `lib/memif/layout.ts`. */
+  readonly memifLayout: Readonly<Record<string, number>>;
+  readonly MemifListener: new (options: NativeListenerOptions) => NativeListener;
+  readonly MemifInterface: new (options: NativeInterfaceOptions, onEvent: NativeInterfaceEvents) => NativeInterface;
+  /** Packet memory of `buffers` buffers of `bufferSize` bytes each. Throws when it cannot be allocated. */
+  readonly MemifMemory: new (bufferSize: number, buffers: number) => NativeMemory;
+  /** Adopts descriptors that another thread exported. Throws when the handle was used before. */
+  readonly SharedQueues: new (handle: NativeQueueExport) => NativeSharedQueues;
+  readonly MemifBridge: new (
+    a: NativeInterface,
+    b: NativeInterface,
+    statesOfA: NativeQueueStates,
+    statesOfB: NativeQueueStates,
+    spinUs: number,
+    onViolation: (side: number, kind: string) => void,
+  ) => NativeBridge;
+  /** Calls back once per wake-up of an eventfd that somebody else owns, having emptied it. */
+  readonly DoorbellWatch: new (fd: number, callback: () => void) => NativeDoorbellWatch;
+  /** Rings an eventfd; false when the peer has made it unusable. */
+  kick(fd: number): boolean;
+  /**
+   * Copies segments `first` to `first + count` of `source` into `target`, one behind the other from `at`; returns where
+   * they end. Stops before a segment that does not fit; -1 when one lies outside the source.
+   */
+  gather(
+    source: Uint8Array,
+    offsets: Uint32Array,
+    lengths: Uint32Array,
+    first: number,
+    count: number,
+    target: Uint8Array,
+    at: number,
+  ): number;
+}
+
+/** Why something native failed: a reason of the protocol, or a system call with its errno. */
+export interface NativeFailure {
+  readonly reason?: string;
+  readonly text?: string;
+  readonly errno?: number;
+  readonly errnoName?: string;
+  readonly errnoText?: string;
+  readonly syscall?: string;
+}
+
+export interface NativeListenerOptions {
+  readonly appName: string;
+  readonly handshakeTimeoutMs: number;
+  readonly maxPending: number;
+}
+
+export interface NativeListener {
+  listen(address: string, options: { mode?: number; uid?: number; gid?: number }): NativeFailure | undefined;
+  counters(): { accepted: number; refused: number; pending: number; lastRefusal: string };
+  setRef(ref: boolean): void;
+  close(): void;
+}
+
+export interface NativeInterfaceOptions {
+  readonly role: 'server' | 'client';
+  readonly id: number;
+  readonly mode: 'ethernet' | 'ip';
+  readonly secret?: Uint8Array;
+  readonly appName: string;
+  readonly interfaceName: string;
+  readonly s2mRings: number;
+  readonly m2sRings: number;
+  readonly log2RingSize: number;
+  readonly bufferSize: number;
+  readonly cacheLine: number;
+  readonly allowUnsealed: boolean;
+  readonly maxRegionBytes: number;
+  readonly handshakeTimeoutMs: number;
+  readonly memory?: NativeMemory;
+}
+
+/** `('up', session)` or `('down', failure, wasUp)`. */
+export type NativeInterfaceEvents = (event: string, detail: NativeSession & NativeFailure, wasUp?: boolean) => void;
+
+export interface NativeRing {
+  readonly s2m: boolean;
+  readonly index: number;
+  readonly region: number;
+  readonly offset: number;
+  readonly log2Size: number;
+  readonly event: number;
+}
+
+export interface NativeSession {
+  readonly peerName: string;
+  readonly peerInterfaceName: string;
+  readonly pid: number;
+  readonly uid: number;
+  readonly gid: number;
+  readonly regions: readonly ArrayBuffer[];
+  readonly rings: readonly NativeRing[];
+  /** Client only: where the buffer of each slot is in region 1; all S2M slots, then all M2S slots. */
+  readonly buffers?: Uint32Array;
+  readonly bufferSize?: number;
+}
+
+export interface NativeQueueExport {
+  readonly regions: readonly { readonly fd: number; readonly size: number; readonly inode: number }[];
+  readonly rings: readonly NativeRing[];
+}
+
+export interface NativeInterface {
+  connect(address: string): NativeFailure | undefined;
+  attach(listener: NativeListener): boolean;
+  disconnect(reason: string, text: string): void;
+  memoryLost(): boolean;
+  exportQueues(queues: readonly { s2m: boolean; index: number }[]): NativeQueueExport | undefined;
+  setRef(ref: boolean): void;
+  destroy(): void;
+}
+
+export interface NativeMemory {
+  readonly buffer: ArrayBuffer;
+  readonly available: number;
+  give(offsets: Uint32Array): void;
+  close(): void;
+}
+
+export interface NativeSharedQueues {
+  readonly regions: readonly ArrayBuffer[];
+  close(): void;
+}
+
+export interface NativeDoorbellWatch {
+  setRef(ref: boolean): void;
+  close(): void;
+}
+
+/** Where the queues of one side stand: the first slot not yet taken, and a client's buffer in each slot. */
+export interface NativeQueueStates {
+  readonly rx: readonly { readonly next: number; readonly buffers?: Uint32Array | undefined }[];
+  readonly tx: readonly { readonly next: number; readonly buffers?: Uint32Array | undefined }[];
+}
+
+export interface NativeBridgeCounters {
+  readonly packets: number;
+  readonly bytes: number;
+  readonly kicks: number;
+  readonly wakeups: number;
+  readonly tooLong: number;
+}
+
+export interface NativeBridge {
+  stop(): readonly { readonly rx: readonly number[]; readonly tx: readonly number[] }[] | undefined;
+  counters(): readonly NativeBridgeCounters[];
+  setRef(ref: boolean): void;
 }
 
 const packageRoot = fileURLToPath(new URL('..', import.meta.url));
