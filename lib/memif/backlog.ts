@@ -38,7 +38,10 @@ export function writePackets(tx: TxQueue, packets: readonly Uint8Array[], from: 
         const room = burst.lengths[s]!;
         const part = packet.length - copied < room ? packet.length - copied : room;
         const memory = burst.memory[burst.regions[s]!]!;
-        memory.set(copied === 0 && part === packet.length ? packet : packet.subarray(copied, copied + part), burst.offsets[s]);
+        memory.set(
+          copied === 0 && part === packet.length ? packet : packet.subarray(copied, copied + part),
+          burst.offsets[s],
+        );
         burst.lengths[s] = part;
         copied += part;
         const more = burst.more[s]!;

@@ -69,7 +69,9 @@ export class CopyBuffer {
     }
     if (whole === 0) {
       if (burst.count === 0) return 0;
-      throw new ArgumentRangeError(`copying packets: the next one has ${end} bytes or more, the buffer ${bytes.length}`);
+      throw new ArgumentRangeError(
+        `copying packets: the next one has ${end} bytes or more, the buffer ${bytes.length}`,
+      );
     }
     if (burst.bytes !== undefined) {
       native().gather(burst.bytes, offsets, lengths, 0, whole, bytes, 0);

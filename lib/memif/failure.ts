@@ -32,5 +32,8 @@ export function failureToError(doing: string, failure: NativeFailure, path?: str
   }
   if (failure.reason === undefined) return new MemifError('ADDRESS', `${doing}: ${failure.text ?? 'failed'}`);
   const reason = failure.reason as MemifReason;
-  return new MemifError(reason, `${doing}: ${failure.text === undefined || failure.text === '' ? reason : failure.text}`);
+  return new MemifError(
+    reason,
+    `${doing}: ${failure.text === undefined || failure.text === '' ? reason : failure.text}`,
+  );
 }

@@ -55,7 +55,9 @@ export interface MemifEvents {
   refused: [reason: MemifError];
   /** All packets that `send` had to keep have gone. */
   drain: [];
-  /** Packets are waiting on a queue: what `listen` is called with too. */
+  /** The connection is about to go: the queues are still bound, for whoever runs them outside JavaScript. @internal */
+  leaving: [];
+  /** Something that `send` had kept cannot be sent, or the error given to `destroy`. */
   error: [error: Error];
   /** Closed for good. */
   close: [];
@@ -202,12 +204,7 @@ export class Memif extends EventEmitter<MemifEvents> implements AsyncIterable<Ui
 
   /** Resolves when the interface is up; at once when it is. Rejects when it is closed, or at the time limit. */
   up(options: { signal?: AbortSignal; timeoutMs?: number } = {}): Promise<MemifPeer> {
-    return this.#until(
-      () => this.#peer,
-      ['up'],
-      `waiting for memif ${this.id} on ${this.socket} to come up`,
-      options,
-    );
+    return this.#until(() => this.#peer, ['up'], `waiting for memif ${this.id} on ${this.socket} to come up`, options);
   }
 
   /** Resolves when some receive queue has packets; at once when one has. */
@@ -263,7 +260,9 @@ export class Memif extends EventEmitter<MemifEvents> implements AsyncIterable<Ui
       if (timeoutMs !== undefined) {
         timer = setTimeout(() => {
           const why = this.#lastError === undefined ? '' : `; last: ${this.#lastError.message}`;
-          finish(() => reject(new MemifError('TIMEOUT', `${what}: not within ${timeoutMs} ms${why}`, { cause: this.#lastError })));
+          finish(() =>
+            reject(new MemifError('TIMEOUT', `${what}: not within ${timeoutMs} ms${why}`, { cause: this.#lastError })),
+          );
         }, timeoutMs);
       }
       if (signal?.aborted) aborted();
@@ -317,7 +316,8 @@ export class Memif extends EventEmitter<MemifEvents> implements AsyncIterable<Ui
    *   `ERR_MEMIF_BACKLOG` when false was ignored for too long, `ERR_MEMIF_CLOSED` after close
    */
   send(packets: Uint8Array | readonly Uint8Array[], options: { queue?: number } = {}): boolean {
-    if (this.#state !== 'open') throw new MemifError('CLOSED', `sending on memif ${this.id} on ${this.socket}: it is closed`);
+    if (this.#state !== 'open')
+      throw new MemifError('CLOSED', `sending on memif ${this.id} on ${this.socket}: it is closed`);
     const list = packets instanceof Uint8Array ? [packets] : packets;
     if (!Array.isArray(list)) throw new ArgumentTypeError('memif send: a Uint8Array or an array of them is needed');
     const index = options.queue ?? 0;
@@ -325,9 +325,12 @@ export class Memif extends EventEmitter<MemifEvents> implements AsyncIterable<Ui
     if (!Number.isInteger(index) || index < 0 || index >= known) {
       throw new ArgumentRangeError(`memif send: queue ${index} is not one of the ${known}`);
     }
-    const tx = this.#txQueue(index);
+    const tx = this.txQueue(index);
     if (tx.lent) {
-      throw new MemifError('IN_USE', `sending on memif ${this.id} on ${this.socket}: queue ${index} is used by a bridge or worker`);
+      throw new MemifError(
+        'IN_USE',
+        `sending on memif ${this.id} on ${this.socket}: queue ${index} is used by a bridge or worker`,
+      );
     }
     const backlog = this.#backlogs.get(tx)!;
     backlog.push(list as Uint8Array[]);
@@ -453,42 +456,48 @@ export class Memif extends EventEmitter<MemifEvents> implements AsyncIterable<Ui
 
   #retryLater(): void {
     clearTimeout(this.#retry);
-    this.#retryMs = this.#retryMs === 0 ? this.options.retryMinMs : Math.min(this.#retryMs * 2, this.options.retryMaxMs);
+    this.#retryMs =
+      this.#retryMs === 0 ? this.options.retryMinMs : Math.min(this.#retryMs * 2, this.options.retryMaxMs);
     this.#retry = setTimeout(() => {
       this.#attempt();
     }, this.#retryMs);
     if (!this.#ref) this.#retry.unref();
   }
 
-  #txQueue(index: number): TxQueue {
-    let queue = this.tx[index];
-    if (queue === undefined) {
-      queue = new TxQueue(index, (reason, text) => this.#accuse(reason, text));
-      this.tx[index] = queue;
-      const limit = this.options.highWaterMark * backlogFactor;
-      const backlog = new Backlog(
-        queue,
-        limit,
-        () => {
-          for (const each of this.#backlogs.values()) if (each.length > 0) return;
-          this.emit('drain');
-        },
-        (error) => this.emit('error', error),
-      );
-      this.#backlogs.set(queue, backlog);
+  /** @internal */
+  rxQueue(index: number): RxQueue {
+    for (let i = this.rx.length; i <= index; i++) {
+      this.rx.push(new RxQueue(i, (reason, text) => this.#accuse(reason, text)));
     }
-    return queue;
+    return this.rx[index]!;
+  }
+
+  /** @internal */
+  txQueue(index: number): TxQueue {
+    for (let i = this.tx.length; i <= index; i++) this.#addTxQueue(i);
+    return this.tx[index]!;
+  }
+
+  #addTxQueue(index: number): void {
+    const queue = new TxQueue(index, (reason, text) => this.#accuse(reason, text));
+    this.tx.push(queue);
+    const drained = (): void => {
+      for (const each of this.#backlogs.values()) if (each.length > 0) return;
+      this.emit('drain');
+    };
+    const limit = this.options.highWaterMark * backlogFactor;
+    this.#backlogs.set(queue, new Backlog(queue, limit, drained, (error) => this.emit('error', error)));
   }
 
   #up(session: NativeSession): void {
     const { rx, tx } = bindSession(session, { server: this.role === 'server', cacheLine: this.options.cacheLine });
     for (const [index, binding] of rx.entries()) {
-      this.rx[index] ??= new RxQueue(index, (reason, text) => this.#accuse(reason, text));
-      this.rx[index].bind(binding);
+      const queue = this.rxQueue(index);
+      queue.bind(binding);
       // Until somebody listens the peer need not ring.
-      this.rx[index].maskInterrupts(true);
+      queue.maskInterrupts(true);
     }
-    for (const [index, binding] of tx.entries()) this.#txQueue(index).bind(binding);
+    for (const [index, binding] of tx.entries()) this.txQueue(index).bind(binding);
     this.#peer = {
       name: session.peerName,
       interfaceName: session.peerInterfaceName,
@@ -511,6 +520,7 @@ export class Memif extends EventEmitter<MemifEvents> implements AsyncIterable<Ui
       return;
     }
     this.#lastError = error;
+    this.emit('leaving');
     this.#peer = undefined;
     for (const receiver of this.#receivers.values()) if (receiver.running) receiver.stop();
     this.#receivers.clear();
@@ -534,7 +544,10 @@ export class Memif extends EventEmitter<MemifEvents> implements AsyncIterable<Ui
       this.#accusing = undefined;
       if (accusation === undefined || this.#peer === undefined) return;
       const lost = this.native.memoryLost();
-      this.native.disconnect(lost ? 'REGION' : accusation.reason, lost ? 'a region was truncated under us' : accusation.text);
+      this.native.disconnect(
+        lost ? 'REGION' : accusation.reason,
+        lost ? 'a region was truncated under us' : accusation.text,
+      );
     });
   }
 

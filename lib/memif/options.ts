@@ -93,7 +93,8 @@ export interface ResolvedOptions {
 
 function integer(name: string, value: unknown, otherwise: number, min: number, max: number): number {
   if (value === undefined) return otherwise;
-  if (typeof value !== 'number') throw new ArgumentTypeError(`memif option ${name}: a number is needed, not ${typeof value}`);
+  if (typeof value !== 'number')
+    throw new ArgumentTypeError(`memif option ${name}: a number is needed, not ${typeof value}`);
   if (!Number.isInteger(value) || value < min || value > max) {
     throw new ArgumentRangeError(`memif option ${name}: ${value} is not a whole number from ${min} to ${max}`);
   }
@@ -115,7 +116,8 @@ function oneOf<T extends string>(name: string, value: unknown, otherwise: T | un
 
 function text(name: string, value: unknown, otherwise: string | undefined, maxBytes: number): string {
   if (value === undefined && otherwise !== undefined) return otherwise;
-  if (typeof value !== 'string') throw new ArgumentTypeError(`memif option ${name}: text is needed, not ${typeof value}`);
+  if (typeof value !== 'string')
+    throw new ArgumentTypeError(`memif option ${name}: text is needed, not ${typeof value}`);
   const bytes = Buffer.byteLength(value);
   if (bytes > maxBytes) throw new ArgumentRangeError(`memif option ${name}: ${bytes} bytes are more than ${maxBytes}`);
   return value;
@@ -136,7 +138,8 @@ function secretBytes(value: unknown): Uint8Array | undefined {
 /** Checks options and fills in defaults. */
 export function resolveOptions(options: MemifOptions): ResolvedOptions {
   // eslint-disable-next-line @typescript-eslint/no-unnecessary-condition -- callers may be plain JavaScript
-  if (typeof options !== 'object' || options === null) throw new ArgumentTypeError('memif options: an object is needed');
+  if (typeof options !== 'object' || options === null)
+    throw new ArgumentTypeError('memif options: an object is needed');
   const role = oneOf<MemifRole>('role', options.role, undefined, ['server', 'client']);
   const queueDefault = role === 'server' ? maxRings : 1;
   const id = integer('id', options.id, 0, 0, 0xffffffff);

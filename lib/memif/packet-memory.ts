@@ -62,7 +62,10 @@ export class PacketMemory {
   /** Frees the memory; the interfaces that use it must be closed before. */
   close(): void {
     if (this.#users > 0) {
-      throw new MemifError('MEMORY', `closing packet memory that ${this.#users} interfaces still use: close them first`);
+      throw new MemifError(
+        'MEMORY',
+        `closing packet memory that ${this.#users} interfaces still use: close them first`,
+      );
     }
     this.native.close();
   }

@@ -98,7 +98,10 @@ export class RxQueue {
     const available = (peer - next) & 0xffff;
     if (available === 0) return burst;
     if (available > size) {
-      this.#accuse('INDEX', `rx queue ${this.index}: the index jumped to ${peer}, ${available} ahead in a ring of ${size}`);
+      this.#accuse(
+        'INDEX',
+        `rx queue ${this.index}: the index jumped to ${peer}, ${available} ahead in a ring of ${size}`,
+      );
       return burst;
     }
     const u32 = this.#u32;
@@ -175,7 +178,10 @@ export class RxQueue {
     }
     if (whole > max && whole > maxChain) {
       this.shared[rxBad]!++;
-      this.#accuse('DESCRIPTOR', `rx queue ${this.index}: a packet in ${whole} pieces; at most ${maxChain} are believed`);
+      this.#accuse(
+        'DESCRIPTOR',
+        `rx queue ${this.index}: a packet in ${whole} pieces; at most ${maxChain} are believed`,
+      );
       return burst;
     }
     burst.count = whole;
