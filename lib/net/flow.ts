@@ -25,7 +25,8 @@ function finish(hash: number): number {
   h = Math.imul(h, 0x85ebca6b);
   h ^= h >>> 13;
   h = Math.imul(h, 0xc2b2ae35);
-  return (h ^ (h >>> 16)) >>> 0;
+  // 31 bits: a number with the top bit set would be an object on the heap, one per packet.
+  return (h ^ (h >>> 16)) >>> 1;
 }
 
 /** Hash of one end: its address and port. */
@@ -36,7 +37,7 @@ function end(bytes: Uint8Array, address: number, words: number, port: number): n
 }
 
 /**
- * The flow hash of an Ethernet frame, 0 … 2^32 - 1. Never throws, makes nothing; a frame too short for Ethernet has 0.
+ * The flow hash of an Ethernet frame, 0 … 2^31 - 1. Never throws, makes nothing; a frame too short for Ethernet has 0.
  *
  * @param symmetric - whether both directions of a flow give the same number; default false
  *
