@@ -292,9 +292,12 @@ void t.test('text and bytes of addresses agree with other programs', async (t) =
       ),
     );
   fc.assert(
-    fc.property(fc.oneof(nearly, fc.string({ unit: fc.constantFrom('0', '1', ':', '.', 'a', 'f'), maxLength: 20 })), (text) => {
-      return isIpv4(text) === net.isIPv4(text) && isIpv6(text) === net.isIPv6(text);
-    }),
+    fc.property(
+      fc.oneof(nearly, fc.string({ unit: fc.constantFrom('0', '1', ':', '.', 'a', 'f'), maxLength: 20 })),
+      (text) => {
+        return isIpv4(text) === net.isIPv4(text) && isIpv6(text) === net.isIPv6(text);
+      },
+    ),
     { numRuns: 5000 },
   );
   t.pass('what is an address is what node:net says it is');
