@@ -154,6 +154,16 @@ void t.test('docs/troubleshooting.md has one entry for every error code in lib, 
       if (code !== 'ERR_MODULE_NOT_FOUND') codes.add(code!);
     }
   }
+  // Codes made of a prefix and a reason: `ERR_MEMIF_${reason}`, where `MemifReason` is the union of all reasons.
+  const errors = readFileSync(join(root, 'lib/errors.ts'), 'utf8');
+  for (const [, prefix] of errors.matchAll(/`(ERR_[A-Z0-9]+_)\$\{reason\}`/g)) {
+    const area = prefix!.split('_')[1]!;
+    const type = `${area[0]!}${area.slice(1).toLowerCase()}Reason`;
+    const union = new RegExp(`^export type ${type} =([^;]*);`, 'm').exec(errors)?.[1] ?? '';
+    const reasons = [...union.matchAll(/'([A-Z0-9_]+)'/g)].map(([, reason]) => reason!);
+    t.not(reasons.length, 0, `lib/errors.ts has the type ${type}`);
+    for (const reason of reasons) codes.add(prefix! + reason);
+  }
   const page = readFileSync(join(root, 'docs/troubleshooting.md'), 'utf8');
   const entries = [...page.matchAll(/^#+ `(ERR_[A-Z0-9_]+)`$/gm)].map(([, code]) => code!);
   t.strictSame([...entries].sort(), [...codes].sort());
