@@ -223,6 +223,7 @@ for (const variant of wanted) {
     report('not ok', `${variant}: building in build/${settings.folder} ended with ${wrong}`);
     continue;
   }
+  report('ok', `${variant}: builds in build/${settings.folder}`);
   if (variant === 'plain' && existsSync(join(root, 'build/dev/compile_commands.json'))) {
     const link = join(root, 'compile_commands.json');
     if (lstatSync(link, { throwIfNoEntry: false }) === undefined) symlinkSync('build/dev/compile_commands.json', link);

@@ -276,7 +276,6 @@ export class Memif extends EventEmitter<MemifEvents> implements AsyncIterable<Ui
    * release. How packets are waited for is the option `rxMode`. One listener at a time; `undefined` ends it.
    */
   listen(onPackets: ((queue: RxQueue) => void) | undefined): this {
-    // eslint-disable-next-line @typescript-eslint/no-unnecessary-condition -- callers may be plain JavaScript
     if (onPackets !== undefined && typeof onPackets !== 'function') {
       throw new ArgumentTypeError('memif listen: a function or undefined is needed');
     }

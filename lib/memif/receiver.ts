@@ -118,8 +118,14 @@ export class Receiver {
         if (queue.size === 0 || !this.running) return;
         this.#idleSince = performance.now();
         // Nothing can be taken at the moment, or much has been: let the event loop turn.
-        if (queue.shared[rxPackets] === taken) return this.#again();
-        if ((this.#idleSince - started) * 1000 > turnUs) return this.#again();
+        if (queue.shared[rxPackets] === taken) {
+          this.#again();
+          return;
+        }
+        if ((this.#idleSince - started) * 1000 > turnUs) {
+          this.#again();
+          return;
+        }
         continue;
       }
       let quiet = true;
@@ -127,12 +133,16 @@ export class Receiver {
       if (!quiet) continue;
       const now = performance.now();
       if (now - this.#idleSince > this.#spinMs) break;
-      if ((now - started) * 1000 > turnUs) return this.#again();
+      if ((now - started) * 1000 > turnUs) {
+        this.#again();
+        return;
+      }
     }
     queue.maskInterrupts(false);
     if (queue.pending > 0) {
       this.#idleSince = performance.now();
-      return this.#again();
+      this.#again();
+      return;
     }
     clearTimeout(this.#late);
     this.#late = setTimeout(() => {

@@ -42,7 +42,11 @@ interface Down {
   readonly message: string;
 }
 type ToWorker = Greeting | Up | Down | { readonly type: 'closed' };
-type ToOwner = { readonly type: 'accuse'; readonly reason: string; readonly text: string };
+interface ToOwner {
+  readonly type: 'accuse';
+  readonly reason: string;
+  readonly text: string;
+}
 
 /** Which queues a worker gets, by their numbers. */
 export interface SharedQueueList {
@@ -181,7 +185,10 @@ export class SharedQueues extends EventEmitter<SharedQueuesEvents> implements Di
         this.off('up', done);
         reject(new MemifError('CLOSED', 'waiting for shared memif queues to come up: they were closed'));
       };
-      if (this.#closed) return closed();
+      if (this.#closed) {
+        closed();
+        return;
+      }
       this.once('up', done);
       this.once('close', closed);
     });
