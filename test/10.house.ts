@@ -9,6 +9,7 @@ import { dirname, join, relative, resolve } from 'node:path';
 import { fileURLToPath, pathToFileURL } from 'node:url';
 import { Worker } from 'node:worker_threads';
 import type * as nativeModule from '../lib/native.js';
+import { testDocExamples } from './support/doc-examples.js';
 
 const root = fileURLToPath(new URL('../../..', import.meta.url)).replace(/\/$/, '');
 const { version } = JSON.parse(readFileSync(join(root, 'package.json'), 'utf8')) as { version: string };
@@ -178,6 +179,10 @@ void t.test('links between the pages of docs lead somewhere', async (t) => {
     }
   }
   t.strictSame(dead, []);
+});
+
+void t.test('the examples on the front page run', async (t) => {
+  await testDocExamples(t, ['README.md']);
 });
 
 void t.test('loading the addon', async (t) => {
@@ -350,7 +355,7 @@ void t.test('the command', async (t) => {
       stderr: `node-vpp: ${seen}\n`,
     });
     const { stderr } = run(process.execPath, [cli, '--debug', 'build'], folder);
-    t.match(stderr, /^node-vpp: NativeError: compiling the addon in .*\n +at .*build\.js/);
+    t.match(stderr, /^node-vpp: NativeError: compiling the addon in .*\n +at .*build\.[jt]s/);
     t.match(stderr, /\[cause\]: Error: compiling the addon needs the package node-gyp/);
   });
 
