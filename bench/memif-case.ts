@@ -92,10 +92,16 @@ async function roundTrips(memif: Memif, seconds: number): Promise<{ samples: num
   const times = new Float64Array(2_000_000);
   let n = 0;
   let sentAt = 0;
+  let trip = 0;
   const sendOne = (): void => {
     const burst = tx.reserve(1, 64);
     if (burst.count === 0) return;
-    burst.bytes!.set(frame64, burst.offsets[0]);
+    const at = burst.offsets[0]!;
+    burst.bytes!.set(frame64, at);
+    // Only the answer to the latest packet counts: there is never more than one under way that does.
+    trip = (trip + 1) & 0xffff;
+    burst.bytes![at + 40] = trip;
+    burst.bytes![at + 41] = trip >>> 8;
     sentAt = performance.now();
     tx.commit(1);
   };
@@ -110,7 +116,10 @@ async function roundTrips(memif: Memif, seconds: number): Promise<{ samples: num
       const burst = rx.peek(256);
       if (burst.count === 0) return;
       const now = performance.now();
+      const at = burst.offsets[burst.count - 1]!;
+      const answered = burst.bytes![at + 40]! | (burst.bytes![at + 41]! << 8);
       rx.release(burst.count);
+      if (answered !== trip) return;
       if (n < times.length) times[n++] = now - sentAt;
       if (now > end) {
         memif.listen(undefined);

@@ -66,6 +66,9 @@ export interface MemifEvents {
 /** The backlog holds this many times the high-water mark before `send` refuses. */
 const backlogFactor = 64;
 
+/** How often memory that can be taken away is looked at. */
+const memoryWatchMs = 200;
+
 /**
  * Opens a memif interface. A server listens when this returns; a client makes its first attempt in this turn of the
  * event loop and goes on by itself until it is closed.
@@ -122,6 +125,7 @@ export class Memif extends EventEmitter<MemifEvents> implements AsyncIterable<Ui
   #settleClosed: () => void = () => undefined;
   #accusing: { reason: string; text: string } | undefined;
   #onAbort: (() => void) | undefined;
+  #memoryWatch: NodeJS.Timeout | undefined;
 
   /** @internal */
   constructor(options: ResolvedOptions) {
@@ -506,6 +510,12 @@ export class Memif extends EventEmitter<MemifEvents> implements AsyncIterable<Ui
     };
     this.#ups++;
     this.#retryMs = 0;
+    // Memory that its owner can take away is looked at now and then: a lost buffer shows as zeros, not as an error.
+    if (this.role === 'server' && this.options.allowUnsealed) {
+      this.#memoryWatch = setInterval(() => {
+        if (this.native.memoryLost()) this.#accuse('REGION', 'a region was truncated under us');
+      }, memoryWatchMs).unref();
+    }
     this.#listenAsNeeded();
     for (const backlog of this.#backlogs.values()) backlog.pump();
     this.emit('up', this.#peer);
@@ -519,6 +529,7 @@ export class Memif extends EventEmitter<MemifEvents> implements AsyncIterable<Ui
       return;
     }
     this.#lastError = error;
+    clearInterval(this.#memoryWatch);
     this.emit('leaving');
     this.#peer = undefined;
     for (const receiver of this.#receivers.values()) if (receiver.running) receiver.stop();
