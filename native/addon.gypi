@@ -31,7 +31,7 @@
       "<!(node -p \"require('node-addon-api').include_dir\")",
     ],
     'defines': [
-      'NAPI_VERSION=9', 'NAPI_DISABLE_CPP_EXCEPTIONS', 'NODE_ADDON_API_DISABLE_DEPRECATED', '_GNU_SOURCE',
+      'NAPI_VERSION=9', 'NAPI_DISABLE_CPP_EXCEPTIONS', 'NODE_ADDON_API_DISABLE_DEPRECATED', 'NODE_API_SWALLOW_UNTHROWABLE_EXCEPTIONS', '_GNU_SOURCE',
       # The package by its own name: the command runs in the root of the repository, or in native/ of the package.
       "NODE_VPP_VERSION=\"<!(node -p \"require('node-vpp/package.json').version\")\"",
     ],

@@ -1,6 +1,7 @@
 // Queues of a connection that another thread set up: adopts the descriptors it was sent and maps the regions
 // itself.
 
+#include <fcntl.h>
 #include <sys/stat.h>
 
 #include "addon/environment.h"
@@ -15,14 +16,16 @@ public:
 private:
   friend void init_shared_queues(Napi::Env env, Napi::Object exports);
   Napi::Value regions(const Napi::CallbackInfo& info);
+  Napi::Value events(const Napi::CallbackInfo& info);
   void close(const Napi::CallbackInfo& info);
 
-  std::vector<sys::Fd> fds_;
+  std::vector<sys::Fd> events_;
   std::vector<std::shared_ptr<sys::Mapping>> mappings_;
   std::vector<Napi::Reference<Napi::Value>> buffers_;
 };
 
 // new SharedQueues({ regions: [{ fd, size, inode }], rings: [{ event }] })
+// Duplicates the descriptors: the exporter keeps its own until it hears that this has been done.
 SharedQueues::SharedQueues(const Napi::CallbackInfo& info) : Napi::ObjectWrap<SharedQueues>(info) {
   Napi::Env env = info.Env();
   Napi::Object given = info[0].As<Napi::Object>();
@@ -31,30 +34,39 @@ SharedQueues::SharedQueues(const Napi::CallbackInfo& info) : Napi::ObjectWrap<Sh
   std::string wrong;
   for (uint32_t i = 0; i < regions.Length() && wrong.empty(); i++) {
     Napi::Object region = regions.Get(i).As<Napi::Object>();
-    int fd = static_cast<int>(get_number(region, "fd", -1));
-    auto size = static_cast<size_t>(get_number(region, "size"));
+    sys::Fd fd(::fcntl(static_cast<int>(get_number(region, "fd", -1)), F_DUPFD_CLOEXEC, 0));
     struct stat st {};
-    // A handle that was used before names a descriptor that may be somebody else's by now: it is not touched.
-    if (::fstat(fd, &st) != 0 || static_cast<double>(st.st_ino) != get_number(region, "inode")) {
+    // The exporter may have closed it meanwhile, and the number may be another file's by now.
+    if (!fd.valid() || ::fstat(fd.get(), &st) != 0 ||
+        static_cast<double>(st.st_ino) != get_number(region, "inode")) {
       wrong = "the handle was opened before, or its connection is gone";
       break;
     }
-    fds_.emplace_back(fd);
     std::shared_ptr<sys::Mapping> mapping;
-    if (auto error = sys::Mapping::map(fd, size, true, &mapping)) {
+    auto size = static_cast<size_t>(get_number(region, "size"));
+    if (auto error = sys::Mapping::map(fd.get(), size, true, &mapping)) {
       wrong = std::string("cannot map a region: ") + std::strerror(error.err);
     } else {
       mappings_.push_back(std::move(mapping));
     }
   }
   for (uint32_t i = 0; i < rings.Length() && wrong.empty(); i++) {
-    int fd = static_cast<int>(get_number(rings.Get(i).As<Napi::Object>(), "event", -1));
-    if (sys::is_eventfd(fd))
-      fds_.emplace_back(fd);
+    int theirs = static_cast<int>(get_number(rings.Get(i).As<Napi::Object>(), "event", -1));
+    sys::Fd fd(::fcntl(theirs, F_DUPFD_CLOEXEC, 0));
+    if (fd.valid() && sys::is_eventfd(fd.get()))
+      events_.push_back(std::move(fd));
     else
       wrong = "the handle was opened before, or its connection is gone";
   }
   if (!wrong.empty()) Napi::Error::New(env, wrong).ThrowAsJavaScriptException();
+}
+
+// The eventfds of the rings, in the order of the handle.
+Napi::Value SharedQueues::events(const Napi::CallbackInfo& info) {
+  Napi::Array array = Napi::Array::New(info.Env());
+  for (uint32_t i = 0; i < events_.size(); i++)
+    array.Set(i, events_[i].get());
+  return array;
 }
 
 Napi::Value SharedQueues::regions(const Napi::CallbackInfo& info) {
@@ -78,13 +90,14 @@ void SharedQueues::close(const Napi::CallbackInfo& info) {
   for (auto& buffer : buffers)
     detach(info.Env(), buffer.Value());
   mappings_.clear();
-  fds_.clear();
+  events_.clear();
 }
 
 void init_shared_queues(Napi::Env env, Napi::Object exports) {
   exports.Set("SharedQueues",
               SharedQueues::DefineClass(env, "SharedQueues",
                                         {SharedQueues::InstanceAccessor<&SharedQueues::regions>("regions"),
+                                         SharedQueues::InstanceAccessor<&SharedQueues::events>("events"),
                                          SharedQueues::InstanceMethod<&SharedQueues::close>("close")}));
 }
 
