@@ -36,7 +36,7 @@ export interface NativeAddon {
   /** Calls back once per wake-up of an eventfd that somebody else owns, having emptied it. */
   readonly DoorbellWatch: new (fd: number, callback: () => void) => NativeDoorbellWatch;
   /** Rings an eventfd; false when the peer has made it unusable. */
-  readonly kick: (this: void, fd: number) => boolean;
+  readonly kick: (fd: number) => boolean;
   /**
    * Copies segments `first` to `first + count` of `source` into `target`, one behind the other from `at`; returns where
    * they end. Stops before a segment that does not fit; -1 when one lies outside the source.

@@ -104,6 +104,7 @@ void MemifInterface::interface_up(memif::Interface& interface) {
   const auto& offsets = connection.buffers();
   if (!offsets.empty()) {
     auto array = Napi::Uint32Array::New(env, offsets.size());
+    if (array.IsEmpty()) return; // the environment is being terminated
     std::memcpy(array.Data(), offsets.data(), offsets.size() * sizeof(uint32_t));
     object.Set("buffers", array);
     object.Set("bufferSize", connection.memory()->buffer_size());
