@@ -413,7 +413,7 @@ void t.test('the published package', { timeout: 400_000 }, async (t) => {
       ...['README.md', 'LICENSE', 'CHANGELOG.md', 'SECURITY.md', 'package.json'],
     ];
     t.strictSame(tarball.files.map(({ path }) => path).sort(), expected.sort());
-    t.ok(filesBelow('native').every((file) => /\.(cc|h|gypi|mjs)$|^native\/(build\/|binding\.gyp$)/.test(file)));
+    t.ok(filesBelow('native').every((file) => /\.(cc|h|gypi|map|mjs)$|^native\/(build\/|binding\.gyp$)/.test(file)));
   });
 
   await t.test(
