@@ -37,7 +37,10 @@
     ],
     'cflags_cc!': ['-fno-exceptions', '-std=gnu++17', '-std=gnu++20'],
     'cflags_cc': ['-std=c++20', '-O2', '-fno-exceptions', '-fvisibility=hidden', '-Wall', '-Wextra', '-Werror=return-type', '-Wno-unused-parameter'],
-    'ldflags': ['-static-libstdc++', '-static-libgcc', '-Wl,--exclude-libs,ALL'],
+    'ldflags': [
+      '-static-libstdc++', '-static-libgcc',
+      "-Wl,--version-script=<!(node -p \"require('path').join(require.resolve('node-vpp/package.json'), '../native/addon.map')\")",
+    ],
     'libraries': ['-lpthread'],
   }],
 }

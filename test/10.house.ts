@@ -72,6 +72,8 @@ const lib = join(root, 'lib');
 const sources = filesBelow('lib').filter((file) => file.endsWith('.ts'));
 const roomOf = (file: string): string => relative(lib, file).split('/')[0]!.replace(/\.ts$/, '');
 
+t.setTimeout(600_000);
+
 void t.test('imports only point down the list of rooms', async (t) => {
   const upward: string[] = [];
   for (const file of sources.map((path) => join(root, path))) {
@@ -413,7 +415,7 @@ void t.test('the published package', { timeout: 400_000 }, async (t) => {
       ...['README.md', 'LICENSE', 'CHANGELOG.md', 'SECURITY.md', 'package.json'],
     ];
     t.strictSame(tarball.files.map(({ path }) => path).sort(), expected.sort());
-    t.ok(filesBelow('native').every((file) => /\.(cc|h|gypi|mjs)$|^native\/(build\/|binding\.gyp$)/.test(file)));
+    t.ok(filesBelow('native').every((file) => /\.(cc|h|gypi|map|mjs)$|^native\/(build\/|binding\.gyp$)/.test(file)));
   });
 
   await t.test(
@@ -476,7 +478,7 @@ void t.test('the published package', { timeout: 400_000 }, async (t) => {
   });
 
   await t.test('its source maps carry their sources', async (t) => {
-    for (const { path } of tarball.files.filter((file) => file.path.endsWith('.map'))) {
+    for (const { path } of tarball.files.filter((file) => file.path.endsWith('.js.map'))) {
       const map = JSON.parse(readFileSync(join(installed, path), 'utf8')) as { sourcesContent?: unknown[] };
       if (typeof map.sourcesContent?.[0] !== 'string') t.fail(path);
     }
