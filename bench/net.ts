@@ -292,14 +292,8 @@ async function measureCase(wanted: Case): Promise<Figures> {
     do_not_optimize(sink);
   };
   const spread = await measure(consumed, { min_cpu_time: 200e6 });
-  const bench = await new Promise<Benchmark>((resolve, reject) => {
-    new Benchmark(wanted.name, consumed, { maxTime: 1, async: true })
-      .on('complete', (event: Benchmark.Event) => resolve(event.currentTarget as Benchmark))
-      .on('error', (event: Benchmark.Event) =>
-        reject(new Error(String((event.currentTarget as Benchmark & { error: unknown }).error))),
-      )
-      .run();
-  });
+  const bench = new Benchmark(wanted.name, consumed, { maxTime: 1 });
+  bench.run();
   if (sink === 0) throw new Error(`${wanted.name}: nothing was computed`);
   return { rate: bench.hz * BATCH, margin: bench.stats.rme, p50Ns: spread.p50 / BATCH, p99Ns: spread.p99 / BATCH };
 }
