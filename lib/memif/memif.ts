@@ -523,8 +523,12 @@ export class Memif extends EventEmitter<MemifEvents> implements AsyncIterable<Ui
     this.#peer = undefined;
     for (const receiver of this.#receivers.values()) if (receiver.running) receiver.stop();
     this.#receivers.clear();
-    for (const queue of this.rx) queue.unbind();
-    for (const queue of this.tx) queue.unbind();
+    for (const queue of [...this.rx, ...this.tx]) {
+      // What is in the slots now goes back: after `forward` that is not what the connection began with.
+      const buffers = queue.binding?.buffers;
+      if (buffers !== undefined) this.options.memory?.native.give(buffers);
+      queue.unbind();
+    }
     for (const backlog of this.#backlogs.values()) backlog.pause();
     this.emit('down', error);
     // A lost connection is tried again at once the first time; `#retryMs` is 0 after having been up.
