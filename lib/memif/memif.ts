@@ -13,7 +13,7 @@ import { native, type NativeFailure, type NativeInterface, type NativeSession } 
 import { Backlog } from './backlog.js';
 import type { RxCounters, TxCounters } from './counters.js';
 import { failureToError } from './failure.js';
-import { acquireListener, releaseListener } from './listeners.js';
+import { acquireListener, refListener, releaseListener } from './listeners.js';
 import { type MemifMode, type MemifOptions, type MemifRole, type ResolvedOptions, resolveOptions } from './options.js';
 import { Receiver } from './receiver.js';
 import { bindSession } from './ring.js';
@@ -370,6 +370,7 @@ export class Memif extends EventEmitter<MemifEvents> implements AsyncIterable<Ui
     this.#ref = ref;
     if (this.#state === 'closed') return this;
     this.native.setRef(ref);
+    if (this.role === 'server') refListener(this.socket, this.id, ref);
     for (const receiver of this.#receivers.values()) receiver.setRef(ref);
     if (ref) this.#retry?.ref();
     else this.#retry?.unref();
