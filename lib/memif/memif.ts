@@ -101,8 +101,8 @@ export class Memif extends EventEmitter<MemifEvents> implements AsyncIterable<Ui
   readonly rx: RxQueue[] = [];
   /** Transmit queues. */
   readonly tx: TxQueue[] = [];
-  /** @internal */
-  readonly options: ResolvedOptions;
+  /** Without the secret: whoever shows an interface does not show that. @internal */
+  readonly options: Omit<ResolvedOptions, 'secret'>;
   /** @internal */
   readonly native: NativeInterface;
 
@@ -126,7 +126,8 @@ export class Memif extends EventEmitter<MemifEvents> implements AsyncIterable<Ui
   /** @internal */
   constructor(options: ResolvedOptions) {
     super();
-    this.options = options;
+    const { secret, ...open } = options;
+    this.options = open;
     this.role = options.role;
     this.id = options.id;
     this.mode = options.mode;
@@ -139,7 +140,7 @@ export class Memif extends EventEmitter<MemifEvents> implements AsyncIterable<Ui
         role: options.role,
         id: options.id,
         mode: options.mode,
-        ...(options.secret === undefined ? {} : { secret: options.secret }),
+        ...(secret === undefined ? {} : { secret }),
         appName: options.appName,
         interfaceName: options.name,
         s2mRings: server ? options.rxQueues : options.txQueues,
