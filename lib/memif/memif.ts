@@ -218,7 +218,7 @@ export class Memif extends EventEmitter<MemifEvents> implements AsyncIterable<Ui
     this.#listenAsNeeded();
     try {
       await this.#until(
-        () => (this.rx.some((queue) => !queue.lent && queue.pending > 0) ? true : undefined),
+        () => (this.rx.some((queue) => queue.ready) ? true : undefined),
         ['up'],
         `waiting for packets on memif ${this.id} on ${this.socket}`,
         options,
@@ -303,8 +303,8 @@ export class Memif extends EventEmitter<MemifEvents> implements AsyncIterable<Ui
   }
 
   #onPackets(queue: RxQueue): void {
-    if (this.#listener !== undefined) this.#listener(queue);
-    else for (const wake of this.#readers) wake();
+    this.#listener?.(queue);
+    for (const wake of this.#readers) wake();
   }
 
   /**
