@@ -114,6 +114,7 @@ export class Memif extends EventEmitter<MemifEvents> implements AsyncIterable<Ui
   #state: 'open' | 'closing' | 'closed' = 'open';
   #retry: NodeJS.Timeout | undefined;
   #retryMs = 0;
+  #upSince = 0;
   #ups = 0;
   #refusals = 0;
   #lastError: MemifError | undefined;
@@ -394,11 +395,13 @@ export class Memif extends EventEmitter<MemifEvents> implements AsyncIterable<Ui
         clearTimeout(timer);
         this.off('drain', finish);
         this.off('down', finish);
+        this.off('close', finish);
         this.#finish(undefined);
       };
       const timer = setTimeout(finish, options.timeoutMs ?? 1000);
       this.on('drain', finish);
       this.on('down', finish);
+      this.on('close', finish); // destroyed meanwhile
     } else {
       this.#finish(undefined);
     }
@@ -507,7 +510,7 @@ export class Memif extends EventEmitter<MemifEvents> implements AsyncIterable<Ui
       gid: session.gid,
     };
     this.#ups++;
-    this.#retryMs = 0;
+    this.#upSince = performance.now();
     this.#listenAsNeeded();
     for (const backlog of this.#backlogs.values()) backlog.pump();
     this.emit('up', this.#peer);
@@ -533,11 +536,16 @@ export class Memif extends EventEmitter<MemifEvents> implements AsyncIterable<Ui
     }
     for (const backlog of this.#backlogs.values()) backlog.pause();
     this.emit('down', error);
-    // A lost connection is tried again at once the first time; `#retryMs` is 0 after having been up.
-    if (this.role === 'client' && this.#state === 'open') {
-      this.#retry = setTimeout(() => this.#attempt(), 0);
-      if (!this.#ref) this.#retry.unref();
+    if (this.role !== 'client' || this.#state !== 'open') return;
+    // A connection that was good for a while is tried again at once; one that broke as soon as it was there counts as
+    // a failed attempt, or a server that sends us away would keep both of us busy.
+    if (performance.now() - this.#upSince < this.options.retryMinMs) {
+      this.#retryLater();
+      return;
     }
+    this.#retryMs = 0;
+    this.#retry = setTimeout(() => this.#attempt(), 0);
+    if (!this.#ref) this.#retry.unref();
   }
 
   /** The peer broke a rule: it loses its connection, after the queue that noticed has finished what it was doing. */
