@@ -23,7 +23,7 @@ export interface NativeAddon {
   readonly MemifInterface: new (options: NativeInterfaceOptions, onEvent: NativeInterfaceEvents) => NativeInterface;
   /** Packet memory of `buffers` buffers of `bufferSize` bytes each. Throws when it cannot be allocated. */
   readonly MemifMemory: new (bufferSize: number, buffers: number) => NativeMemory;
-  /** Duplicates descriptors that another thread exported. Throws when they are gone. */
+  /** Duplicates the descriptors that another thread exported. Throws when their connection is gone. */
   readonly SharedQueues: new (handle: NativeQueueExport) => NativeSharedQueues;
   readonly MemifBridge: new (
     a: NativeInterface,
@@ -36,7 +36,7 @@ export interface NativeAddon {
   /** Calls back once per wake-up of an eventfd that somebody else owns, having emptied it. */
   readonly DoorbellWatch: new (fd: number, callback: () => void) => NativeDoorbellWatch;
   /** Rings an eventfd; false when the peer has made it unusable. */
-  readonly kick: (fd: number) => boolean;
+  readonly kick: (this: void, fd: number) => boolean;
   /**
    * Copies segments `first` to `first + count` of `source` into `target`, one behind the other from `at`; returns where
    * they end. Stops before a segment that does not fit; -1 when one lies outside the source.
@@ -142,7 +142,7 @@ export interface NativeMemory {
 
 export interface NativeSharedQueues {
   readonly regions: readonly ArrayBuffer[];
-  /** The eventfds of the rings, in the order of the handle. */
+  /** The eventfd of each ring, in the order of the handle. */
   readonly events: readonly number[];
   close(): void;
 }

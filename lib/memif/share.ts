@@ -11,9 +11,8 @@
 // Shared queues belong to the worker for good: the owner sees nothing on them. Counters are in shared memory.
 
 import { EventEmitter } from 'node:events';
-import { closeSync } from 'node:fs';
-import { MessageChannel, type MessagePort } from 'node:worker_threads';
-import { ArgumentRangeError, MemifError } from '../errors.js';
+import { MessageChannel, MessagePort } from 'node:worker_threads';
+import { ArgumentRangeError, ArgumentTypeError, MemifError } from '../errors.js';
 import { native, type NativeQueueExport, type NativeSharedQueues } from '../native.js';
 import type { Memif } from './memif.js';
 import { Receiver, type RxMode } from './receiver.js';
@@ -30,8 +29,6 @@ interface Greeting {
 }
 interface Up {
   readonly type: 'up';
-  /** Which connection this is; comes back in `adopted`. */
-  readonly serial: number;
   readonly handle: NativeQueueExport;
   readonly server: boolean;
   readonly cacheLine: number;
@@ -45,12 +42,11 @@ interface Down {
   readonly message: string;
 }
 type ToWorker = Greeting | Up | Down | { readonly type: 'closed' };
-interface Accusation {
+interface ToOwner {
   readonly type: 'accuse';
   readonly reason: string;
   readonly text: string;
 }
-type ToOwner = Accusation | { readonly type: 'adopted'; readonly serial: number };
 
 /** Which queues a worker gets, by their numbers. */
 export interface SharedQueueList {
@@ -93,24 +89,15 @@ export function share(memif: Memif, queues: SharedQueueList): MessagePort {
     ...wantedTx.map((index) => ({ s2m: !server, index })),
   ];
 
-  // Descriptors on their way to the worker are ours until it has duplicates of them.
-  let exported: number[] = [];
-  let serial = 0;
-  const closeExported = (): void => {
-    for (const fd of exported) closeSync(fd);
-    exported = [];
-  };
   const onUp = (): void => {
     const all = [...rx, ...tx];
     if (all.some((queue) => queue.size === 0)) return; // the peer brought fewer queues than were asked for
     const handle = memif.native.exportQueues(ringsOf());
     if (handle === undefined) return;
-    exported = [...handle.regions.map((region) => region.fd), ...handle.rings.map((ring) => ring.event)];
     const states = all.map((queue) => ({ ...queue.lend(), bufferSize: queue.binding?.bufferSize ?? 0 }));
     memif.lendingChanged();
     send({
       type: 'up',
-      serial: ++serial,
       handle,
       server,
       cacheLine: memif.options.cacheLine,
@@ -119,10 +106,7 @@ export function share(memif: Memif, queues: SharedQueueList): MessagePort {
       next: states.map((state) => state.next),
     });
   };
-  const onDown = (reason: MemifError): void => {
-    closeExported();
-    send({ type: 'down', reason: reason.reason, message: reason.message });
-  };
+  const onDown = (reason: MemifError): void => send({ type: 'down', reason: reason.reason, message: reason.message });
   const onClose = (): void => {
     send({ type: 'closed' });
     port1.close();
@@ -130,12 +114,8 @@ export function share(memif: Memif, queues: SharedQueueList): MessagePort {
   memif.prependListener('up', onUp);
   memif.on('down', onDown);
   memif.on('close', onClose);
-  port1.on('message', (message: ToOwner) => {
-    if (message.type === 'accuse') memif.accuse(message.reason, message.text);
-    else if (message.serial === serial) closeExported();
-  });
+  port1.on('message', (message: ToOwner) => memif.accuse(message.reason, message.text));
   port1.once('close', () => {
-    closeExported();
     memif.off('up', onUp);
     memif.off('down', onDown);
     memif.off('close', onClose);
@@ -161,8 +141,13 @@ export interface SharedQueuesEvents {
   close: [];
 }
 
+const opened = new WeakSet<MessagePort>();
+
 /** Opens, in a worker thread, the queues that `share` lent to it. */
 export function openShared(port: MessagePort): SharedQueues {
+  if (!(port instanceof MessagePort)) throw new ArgumentTypeError('openShared: the MessagePort that share() made');
+  if (opened.has(port)) throw new MemifError('IN_USE', 'opening shared memif queues: this port was opened before');
+  opened.add(port);
   return new SharedQueues(port);
 }
 
@@ -259,7 +244,6 @@ export class SharedQueues extends EventEmitter<SharedQueuesEvents> implements Di
     } catch {
       return; // the connection went down meanwhile; the owner's message about that is on its way
     }
-    this.#port.postMessage({ type: 'adopted', serial: message.serial });
     const { regions, events } = this.#native;
     const memory = regions.map((region) => new Uint8Array(region));
     const all = [...this.rx, ...this.tx];
