@@ -1,9 +1,10 @@
 // memif at the rate of a C peer: Node against dpdk-testpmd, and testpmd against testpmd as the measure of the machine.
 //
-//   node build/js/bench/memif.js [--seconds N] [CASE...]      one table
+//   node build/js/bench/memif.js [--seconds N] [--rounds N] [CASE...]      one table
 //
 // Every row runs its reference in the same invocation, just before; each process polls on one processor of its own.
-// Rates are medians of one-second samples after warm-up. On a shared machine quote the ratio.
+// Rates are medians of one-second samples after warm-up; with several rounds, the row whose ratio is the median one. On
+// a shared machine quote the ratio.
 
 import { spawn } from 'node:child_process';
 import { mkdtempSync, rmSync } from 'node:fs';
@@ -15,7 +16,9 @@ import { Testpmd, haveTestpmd, steady } from './support/testpmd.js';
 const args = process.argv.slice(2);
 const secondsAt = args.indexOf('--seconds');
 const seconds = secondsAt >= 0 ? Number(args[secondsAt + 1]) : 5;
-const wanted = args.filter((arg, i) => !arg.startsWith('-') && (secondsAt < 0 || i !== secondsAt + 1));
+const roundsAt = args.indexOf('--rounds');
+const rounds = roundsAt >= 0 ? Number(args[roundsAt + 1]) : 1;
+const wanted = args.filter((arg) => /^[a-z]/.test(arg));
 const caseScript = fileURLToPath(new URL('./memif-case.js', import.meta.url));
 const folder = mkdtempSync(join(tmpdir(), 'node-vpp-bench-'));
 let sockets = 0;
@@ -222,7 +225,12 @@ if (!haveTestpmd()) {
   const rows: Row[] = [];
   for (const [name, run] of Object.entries(cases)) {
     if (wanted.length > 0 && !wanted.includes(name)) continue;
-    rows.push(...(await run()));
+    const results: Row[][] = [];
+    for (let round = 0; round < rounds; round++) results.push(await run());
+    for (let i = 0; i < results[0]!.length; i++) {
+      const each = results.map((result) => result[i]!).sort((a, b) => (a.ratio ?? 0) - (b.ratio ?? 0));
+      rows.push(each[each.length >> 1]!);
+    }
   }
   const columns = ['row', 'Node', 'reference', 'ratio', 'target'];
   const cells = rows.map((row) => [
