@@ -115,3 +115,10 @@ export class MemifError extends NodeVppError {
     this.path = details.path;
   }
 }
+
+/** A program that was asked for is not installed, or ended before it should. */
+export class ProgramError extends NodeVppError {
+  constructor(message: string, options?: ErrorOptions) {
+    super('ERR_VPP_PROGRAM', message, options);
+  }
+}
