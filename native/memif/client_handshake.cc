@@ -4,6 +4,7 @@
 //   region 1   the packet buffers (our own, or packet memory shared with other interfaces)
 
 #include <algorithm>
+#include <cerrno>
 
 #include "memif/handshake.h"
 #include "sys/doorbell.h"

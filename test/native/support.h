@@ -219,7 +219,7 @@ inline uint16_t type_of(const memif::Message& message) {
 struct Shape {
   uint32_t id = 0;
   uint8_t mode = 0;
-  std::string secret;
+  std::string secret = {};
   uint16_t s2m = 1;
   uint16_t m2s = 1;
   uint8_t log2 = 10;
