@@ -223,7 +223,7 @@ export class Memif extends EventEmitter<MemifEvents> implements AsyncIterable<Ui
     this.#listenAsNeeded();
     try {
       await this.#until(
-        () => (this.rx.some((queue) => queue.ready) ? true : undefined),
+        () => (this.rx.some((queue) => queue.ready()) ? true : undefined),
         ['up'],
         `waiting for packets on memif ${this.id} on ${this.socket}`,
         options,

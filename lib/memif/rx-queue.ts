@@ -66,7 +66,7 @@ export class RxQueue {
    * yet is pending, but not ready: whoever waited for it by looking again and again would wait on the peer's mercy.
    * @internal
    */
-  get ready(): boolean {
+  ready(): boolean {
     const size = this.#size;
     if (size === 0 || this.#inUse) return false;
     const next = this.#next;

@@ -86,13 +86,13 @@ Step ServerHandshake::init(const uint8_t* message) {
   if (init.version != kVersion) return refuse(Reason::version, "incompatible version");
   Target target = find_(init.id);
   if (target.options == nullptr) return refuse(Reason::id, "unmatched interface id");
+  id_ = init.id; // also of a client that is turned away: its interface hears of that
   if (target.options->mode != static_cast<Mode>(init.mode)) return refuse(Reason::mode, "mode mismatch");
   if (target.options->has_secret && !same_secret(init.secret, target.options->secret)) {
     return refuse(Reason::secret, "incorrect secret");
   }
   if (target.busy) return refuse(Reason::busy, "already connected");
   options_ = *target.options;
-  id_ = init.id;
   session_.peer_name = init.name;
   state_ = State::building;
   return {{{emit_ack()}}, {}, false};
