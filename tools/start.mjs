@@ -13,7 +13,11 @@ try {
 const child = spawn(process.execPath, [join(root, 'dist/cli/main.js'), 'demo', ...process.argv.slice(2)], {
   stdio: 'inherit',
 });
-for (const signal of ['SIGINT', 'SIGTERM']) process.on(signal, () => child.kill(signal));
+process.on('SIGTERM', () => child.kill('SIGTERM'));
+// A terminal gives Ctrl-C to every process in front, the demo included; a second one would make it stop at once.
+process.on('SIGINT', () => {
+  if (!process.stdin.isTTY) child.kill('SIGINT');
+});
 child.once('exit', (code, signal) => {
   process.exitCode = code ?? (signal === null ? 1 : 130);
 });

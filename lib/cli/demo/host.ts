@@ -22,6 +22,8 @@ const pingEveryMs = 5;
 const pingIdentifier = 0x6e76;
 const firstPort = 5000;
 const flowPort = 4789;
+/** Buffers that flows leave free, for pings and answers. */
+const keptFree = 32;
 /** Of so many frames one has all of its UDP checksum computed. */
 const checkEvery = 64;
 /** A sleep too long (a busy machine) is made up for by at most this much. */
@@ -165,7 +167,9 @@ function sendPing(): void {
 /** Writes up to `want` frames into the ring; returns how many. */
 function sendFlows(want: number): number {
   const tx = queues.tx[0]!;
-  const burst = tx.reserve(want, longest);
+  const room = tx.free - keptFree;
+  if (room <= 0) return 0;
+  const burst = tx.reserve(want < room ? want : room, longest);
   const { count, offsets, lengths, regions, memory } = burst;
   if (burst.packets !== count) {
     throw new MemifError('PACKET_TOO_LONG', `sending frames of ${longest} bytes: the peer's buffers are smaller`);
@@ -245,7 +249,8 @@ async function settle(): Promise<void> {
   for (let i = 0, before = -1; i < 50 && queues.isUp; i++) {
     await sleep(10);
     const now = counters[Count.flowReceived]! + counters[Count.pingAnswered]!;
-    if (now === before && tx.free === tx.size) return;
+    const pinging = i < 40 && counters[Count.pingAnswered]! < counters[Count.pingSent]!;
+    if (now === before && tx.free === tx.size && !pinging) return;
     before = now;
   }
 }

@@ -12,10 +12,9 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { availableParallelism, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { Worker } from 'node:worker_threads';
-import { MemifError } from '../../errors.js';
 import { type Memif, type MemifRole, type RxMode, openMemif, share } from '../../memif/index.js';
 import { macFromNumber } from '../../net/index.js';
-import { bitsPerSecond, grouped, micros, packetsPerSecond } from '../format.js';
+import { grouped, micros, packetsPerSecond } from '../format.js';
 import { LatencyReader } from '../latency.js';
 import { readReplay } from '../memif/packets.js';
 import { Meter, eachSecond, totals } from '../memif/rates.js';
@@ -41,7 +40,7 @@ const addresses: Record<MemifRole, HostAddress> = {
   client: { mac: '02:fe:00:00:00:01', address: '10.0.0.1' },
   server: { mac: '02:fe:00:00:00:02', address: '10.0.0.2' },
 };
-const tableLines = 16;
+const tableLines = 17;
 const drainMs = 2000;
 
 /** A host in its worker, and what the main thread knows of it. */
@@ -93,7 +92,10 @@ class DemoHost {
     return {
       role: this.role,
       address: addresses[this.role].address,
-      neighbor: counters[Count.resolved] === 0 ? '' : macFromNumber(counters[Count.neighborMac]!),
+      neighbor:
+        counters[Count.resolved] === 0
+          ? ''
+          : `${macFromNumber(counters[Count.neighborMac]!)}, ${counters[Count.resolved] === 1 ? 'by ARP' : 'assumed'}`,
       txPackets: rates.txPackets,
       txBits: rates.txBytes * 8,
       rxPackets: rates.rxPackets,
@@ -215,13 +217,14 @@ export async function demo(flags: DemoFlags): Promise<void> {
       hosts.forEach((host, i) => (sentBefore[i] = host.counters[Count.flowSent]!));
       history.push(second.hosts.reduce((sum, host) => sum + host.rxPackets, 0));
       if (history.length > 60) history.shift();
-      if (screen !== undefined) screen.draw([...table(title, second, history, painter()), 'Ctrl-C ends it.']);
+      if (screen !== undefined) screen.draw([...table(title, second, history, painter()), '', 'Ctrl-C ends it.']);
       else reporter.say('second', line(second), { ...second });
     };
     await Promise.race([eachSecond(stop, flags.seconds, show), failed]);
     const seconds = (performance.now() - start) / 1000;
     await Promise.all(hosts.map((host) => host.stop()));
     screen?.end();
+    if (screen !== undefined) process.stdout.write('\n');
     screen = undefined;
     summarize(reporter, hosts, replay !== undefined, seconds, testpmdWanted);
   } finally {
@@ -264,12 +267,11 @@ function summarize(
     const other = host.role === 'client' ? 'server' : 'client';
     const peer = hosts[1 - i];
     const sent = host.counters[Count.flowSent]!;
-    const { txBytes } = totals(host.memif.statistics);
-    const rate = `${packetsPerSecond(sent / seconds)}, ${bitsPerSecond((txBytes * 8) / seconds)}`;
+    const rate = packetsPerSecond(sent / seconds);
     const head = `${name(host.role)} to ${name(other)}`.padEnd(18);
     if (peer === undefined) {
       const back = host.counters[Count.flowReceived]!;
-      lines.push(`${head} ${grouped(sent)} packets (${rate}); ${grouped(back)} came back`);
+      lines.push(`${head} ${grouped(sent)} packets, ${rate}; ${grouped(back)} came back`);
       flows.push({
         from: host.role,
         sent,
@@ -283,7 +285,7 @@ function summarize(
     const lost = replayed ? sent - received : Math.max(peer.counters[Count.lost]!, sent - received);
     const damaged = peer.counters[Count.damaged]!;
     bad += lost + damaged + (received === 0 ? 1 : 0);
-    lines.push(`${head} ${grouped(sent)} packets (${rate}); ${grouped(lost)} lost, ${grouped(damaged)} damaged`);
+    lines.push(`${head} ${grouped(sent)} packets, ${rate}; ${grouped(lost)} lost, ${grouped(damaged)} damaged`);
     flows.push({ from: host.role, sent, received, lost, damaged });
   }
   const pings = hosts.map((host) => {

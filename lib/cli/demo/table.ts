@@ -9,7 +9,7 @@ export interface HostSecond {
   /** `client` or `server`. */
   readonly role: string;
   readonly address: string;
-  /** The other host's MAC address; empty while unknown. */
+  /** The other host's MAC address and how it was found; empty while unknown. */
   readonly neighbor: string;
   readonly txPackets: number;
   readonly txBits: number;

@@ -99,6 +99,7 @@ function poll(memif: Memif, what: 'send' | 'receive', flags: BenchFlags, signal:
   let number = 0;
   let checksum = 0;
   let stopped = false;
+  const goesOn = (): boolean => !stopped && !signal.aborted;
 
   const fill = (): void => {
     for (const tx of memif.tx) {
@@ -129,7 +130,7 @@ function poll(memif: Memif, what: 'send' | 'receive', flags: BenchFlags, signal:
     }
   };
   const running = (async () => {
-    while (!stopped && !signal.aborted && memif.isUp) {
+    while (goesOn() && memif.isUp) {
       const end = performance.now() + turnMs;
       do {
         for (let i = 0; i < 50; i++) {
@@ -162,6 +163,7 @@ function roundTrips(memif: Memif, flags: BenchFlags, signal: AbortSignal): Work 
   let lost = 0;
   let lastSeen = 0;
   let stopped = false;
+  const goesOn = (): boolean => !stopped && !signal.aborted;
 
   const sendOne = (): void => {
     const burst = memif.tx[0]!.reserve(1, frame!.length);
@@ -202,7 +204,7 @@ function roundTrips(memif: Memif, flags: BenchFlags, signal: AbortSignal): Work 
     const shape: Shape = { ...flags, destinationMac: found ?? '02:fe:00:00:00:02', numbered: true };
     frame = forMode(ping(shape, tag, 0), flags.mode);
     memif.listen(look);
-    while (!stopped && !signal.aborted) {
+    while (goesOn()) {
       if (performance.now() - lastSeen > 200) {
         // All that were on the way are lost, or it is the beginning.
         for (let i = 0; i < slots; i++) {

@@ -15,10 +15,11 @@ export async function eachSecond(
 ): Promise<void> {
   const start = performance.now();
   let last = start;
-  for (let n = 1; !signal.aborted; n++) {
+  const stopped = (): boolean => signal.aborted;
+  for (let n = 1; !stopped(); n++) {
     const due = start + Math.min(n, limit ?? Infinity) * 1000;
     await sleep(Math.max(0, due - performance.now()), undefined, { signal }).catch(() => undefined);
-    if (signal.aborted) return;
+    if (stopped()) return;
     const now = performance.now();
     tick((now - start) / 1000, (now - last) / 1000);
     last = now;
