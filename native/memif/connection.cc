@@ -24,6 +24,7 @@ Connection::~Connection() {
 }
 
 void Connection::start() {
+  auto alive = shared_from_this();
   watch_ = poller_.watch(socket_.get(), [this] { on_readable(); });
   if (watch_ == nullptr) {
     finish({Reason::system, "watching the control channel", {errno, "epoll_ctl"}});
@@ -43,11 +44,17 @@ void Connection::start() {
            "the handshake did not finish within " + std::to_string(timeout_ms_) + " ms",
            {}});
     });
+    if (timer_watch_ == nullptr) {
+      finish({Reason::system, "watching the time limit of the handshake", {errno, "epoll_ctl"}});
+      return;
+    }
   }
   if (auto* server = std::get_if<ServerHandshake>(&handshake_)) carry_out(server->start());
 }
 
 void Connection::on_readable() {
+  // Owners hear of things below, and may let go of us.
+  auto alive = shared_from_this();
   // A bounded number per wake-up: a peer that floods one interface must not starve the others.
   for (int i = 0; i < 32; i++) {
     sys::ReceivedMessage received;
@@ -68,7 +75,9 @@ void Connection::on_readable() {
       break;
     }
     Step step = std::visit([&](auto& handshake) { return handshake.receive(received); }, handshake_);
-    if (!carry_out(std::move(step))) return;
+    // Asking who a client wants to talk to may have told an owner that the one before has gone, and that
+    // owner may have ended everything.
+    if (over_ || !carry_out(std::move(step))) return;
   }
 }
 
@@ -79,7 +88,7 @@ bool Connection::carry_out(Step step) {
     if (!error) continue;
     if (step.over) break; // it was the farewell
     if (error.err == EPIPE || error.err == ECONNRESET) {
-      finish({Reason::peer_closed, "the peer closed the connection during the handshake", {}});
+      finish(last_words());
     } else if (error.err == EAGAIN) {
       finish({Reason::protocol, "the peer sends control messages but does not read ours", {}});
     } else {
@@ -102,6 +111,18 @@ bool Connection::carry_out(Step step) {
   return true;
 }
 
+Failure Connection::last_words() const {
+  sys::ReceivedMessage received;
+  sys::SysError error;
+  while (sys::receive_message(socket_.get(), &received, &error) == sys::ReceiveStatus::message) {
+    if (received.size == kMessageSize &&
+        message_type(received.data) == static_cast<uint16_t>(MessageType::disconnect)) {
+      return {Reason::peer_refused, parse_disconnect(received.data).text, {}};
+    }
+  }
+  return {Reason::peer_closed, "the peer closed the connection during the handshake", {}};
+}
+
 void Connection::end(const Failure& failure) {
   if (over_) return;
   Message farewell = emit(Disconnect{0, failure.text});
@@ -109,12 +130,16 @@ void Connection::end(const Failure& failure) {
   finish(failure);
 }
 
-void Connection::finish(const Failure& failure) {
-  if (over_) return;
+void Connection::abandon() {
   over_ = true;
   if (watch_ != nullptr) poller_.unwatch(std::exchange(watch_, nullptr));
   if (timer_watch_ != nullptr) poller_.unwatch(std::exchange(timer_watch_, nullptr));
   socket_.reset();
+}
+
+void Connection::finish(const Failure& failure) {
+  if (over_) return;
+  abandon();
   Failure copy = failure; // the owner may delete us, and with us what `failure` refers to
   owner_.connection_ended(*this, copy);
 }

@@ -3,11 +3,12 @@
 //   opened -> handshaking -> connected -> ended
 //                  \--------------------^   (failure, time limit, end of file)
 //
-// `ended` is reported exactly once, as the last thing the connection does: the owner may delete it in the
-// callback.
+// `ended` is reported exactly once, as the last thing the connection does. The owner may let go of it in any
+// callback: whoever is inside it at that moment keeps it alive until the call has returned.
 
 #pragma once
 
+#include <memory>
 #include <variant>
 
 #include "memif/handshake.h"
@@ -26,7 +27,7 @@ protected:
   ~ConnectionOwner() = default;
 };
 
-class Connection {
+class Connection : public std::enable_shared_from_this<Connection> {
 public:
   // Server side: speaks first. `find` lets a client in to an interface (see ServerHandshake).
   Connection(sys::Poller& poller, ConnectionOwner& owner, sys::Fd socket, const Hello& hello,
@@ -43,6 +44,8 @@ public:
 
   // Ends it for a reason of ours; the peer is told in a DISCONNECT.
   void end(const Failure& failure);
+  // Ends it without a word to anybody, when the owner itself goes away.
+  void abandon();
 
   bool connected() const { return connected_; }
   Session& session() { return session_; }
@@ -61,8 +64,10 @@ public:
 
 private:
   void on_readable();
-  // Sends what a step asks for; false when the connection is over (and *this may be gone).
+  // Sends what a step asks for; false when the connection is over.
   bool carry_out(Step step);
+  // Why the peer has gone, which it may have said before it went.
+  Failure last_words() const;
   void finish(const Failure& failure);
 
   sys::Poller& poller_;

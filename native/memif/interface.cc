@@ -1,5 +1,7 @@
 #include "memif/interface.h"
 
+#include <cerrno>
+
 namespace nodevpp::memif {
 
 Interface::Interface(sys::Poller& poller, InterfaceObserver& observer, InterfaceOptions options,
@@ -9,13 +11,15 @@ Interface::Interface(sys::Poller& poller, InterfaceObserver& observer, Interface
 
 Interface::~Interface() {
   if (listener_ != nullptr) listener_->detach(*this);
+  // Perhaps we are being deleted in a callback of it.
+  if (own_) own_->abandon();
 }
 
 sys::SysError Interface::connect(const sys::UnixAddress& address) {
   if (connection_ != nullptr) return {EISCONN, "connect"};
   sys::Fd socket;
   if (auto error = sys::connect_seqpacket(address, &socket)) return error;
-  own_ = std::make_unique<Connection>(poller_, static_cast<ConnectionOwner&>(*this), std::move(socket),
+  own_ = std::make_shared<Connection>(poller_, static_cast<ConnectionOwner&>(*this), std::move(socket),
                                       options_, memory_, handshake_timeout_ms_);
   connection_ = own_.get();
   connection_->start();
@@ -36,7 +40,7 @@ void Interface::connection_ended(Connection& connection, const Failure& failure)
   bool was_up = std::exchange(up_, false);
   connection_ = nullptr;
   // Kept alive until the observer has taken leave of its queues.
-  std::unique_ptr<Connection> dying = std::move(own_);
+  std::shared_ptr<Connection> dying = std::move(own_);
   observer_.interface_down(*this, failure, was_up);
 }
 

@@ -56,7 +56,7 @@ private:
   InterfaceOptions options_;
   unsigned handshake_timeout_ms_;
   Listener* listener_ = nullptr;     // server, while attached
-  std::unique_ptr<Connection> own_;  // client
+  std::shared_ptr<Connection> own_;  // client
   Connection* connection_ = nullptr; // either
   std::shared_ptr<PacketMemory> memory_;
   bool up_ = false;
@@ -67,7 +67,9 @@ struct ListenerCounters {
   uint64_t refused = 0; // connections that never became an interface's
 };
 
-// A listening socket and the clients that have not yet said which interface they want.
+// A listening socket and the clients that have not yet said which interface they want. There is room for
+// `max_pending` of those: one more pushes out the oldest that has not even asked for an interface, so that
+// silent connections cannot keep others away.
 class Listener final : private ConnectionOwner {
 public:
   Listener(sys::Poller& poller, std::string app_name, unsigned handshake_timeout_ms, size_t max_pending)
@@ -82,7 +84,7 @@ public:
   // Ends every connection, closes the socket and removes its file.
   void close();
 
-  // False when an interface with that id is attached already.
+  // False when an interface with that id is attached already, or this one is attached elsewhere.
   bool attach(Interface& interface);
   void detach(Interface& interface);
 
@@ -92,7 +94,14 @@ public:
   const Failure& last_refusal() const { return last_refusal_; }
 
 private:
+  struct Client {
+    std::shared_ptr<Connection> connection;
+    uint64_t number = 0; // in the order of arrival
+  };
+
   void accept_clients();
+  void pause();
+  bool make_room();
   Target find(uint32_t id);
   Hello hello() const;
   void connection_established(Connection& connection) override;
@@ -106,9 +115,11 @@ private:
   sys::UnixAddress address_;
   sys::Fd socket_;
   uint64_t inode_ = 0;
+  sys::Fd timer_; // ends a pause of accepting
   sys::Poller::Token watch_ = nullptr;
+  sys::Poller::Token timer_watch_ = nullptr;
   std::unordered_map<uint32_t, Interface*> interfaces_;
-  std::unordered_map<Connection*, std::unique_ptr<Connection>> connections_;
+  std::unordered_map<Connection*, Client> connections_;
   size_t pending_ = 0;
   ListenerCounters counters_;
   Failure last_refusal_;

@@ -13,6 +13,7 @@ namespace nodevpp::memif {
 namespace {
 
 using test::HandmadeClient;
+using test::of_type;
 using test::received;
 using test::Said;
 using test::Shape;
@@ -81,12 +82,6 @@ void expect_refused(const Step& step, Reason reason, const std::string& words) {
     ASSERT_EQ(type_of(step.send[0].message), 8);
     EXPECT_EQ(parse_disconnect(step.send[0].message.data()).text, step.over->text.substr(0, 95));
   }
-}
-
-Message of_type(uint16_t type) {
-  Message message{};
-  store<uint16_t>(message.data(), 0, type);
-  return message;
 }
 
 // A thing that is no shared memory and no doorbell.

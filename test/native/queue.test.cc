@@ -152,7 +152,7 @@ void run_model(uint64_t seed, Role sender, uint8_t log2, uint16_t line, uint16_t
         for (size_t i = 0; i < pieces; i++, at++) {
           ASSERT_EQ(out[at].length, 64u);
           packet.push_back(contents(sent, i, random() % 65));
-          std::memcpy(out[at].data, packet.back().data(), packet.back().size());
+          std::copy(packet.back().begin(), packet.back().end(), out[at].data);
           out[at].length = static_cast<uint32_t>(packet.back().size());
           out[at].more = i + 1 < pieces;
         }
@@ -180,7 +180,7 @@ void run_model(uint64_t seed, Role sender, uint8_t log2, uint16_t line, uint16_t
         for (size_t i = 0; i < model.packets[p].size(); i++, at++) {
           const auto& piece = model.packets[p][i];
           ASSERT_EQ(in[at].length, piece.size());
-          ASSERT_EQ(std::memcmp(in[at].data, piece.data(), piece.size()), 0);
+          ASSERT_TRUE(std::equal(piece.begin(), piece.end(), in[at].data));
           ASSERT_EQ(in[at].more, i + 1 < model.packets[p].size());
         }
         if (p < packets) give_back = at;

@@ -215,6 +215,12 @@ inline uint16_t type_of(const memif::Message& message) {
   return memif::message_type(message.data());
 }
 
+inline memif::Message of_type(uint16_t type) {
+  memif::Message message{};
+  memif::store<uint16_t>(message.data(), 0, type);
+  return message;
+}
+
 // How a hand-made client lays out its memory, in the ways of the clients there are.
 struct Shape {
   uint32_t id = 0;
