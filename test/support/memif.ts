@@ -9,6 +9,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import type { Test } from 'tap';
+import type { MemifError } from 'node-vpp';
 import { type Memif, type MemifOptions, openMemif } from 'node-vpp/memif';
 
 export const root = fileURLToPath(new URL('../../../..', import.meta.url));
@@ -56,19 +57,41 @@ export function packet(number: number, length: number): Uint8Array {
 /** Takes packets off an interface until there are `count`; rejects after `timeoutMs`. */
 export async function take(memif: Memif, count: number, timeoutMs = 10_000): Promise<Uint8Array[]> {
   const taken: Uint8Array[] = [];
-  const signal = AbortSignal.timeout(timeoutMs);
-  const packets = memif[Symbol.asyncIterator]();
-  while (taken.length < count) {
-    const next = await Promise.race([
-      packets.next(),
-      once(signal, 'abort').then(() => {
-        throw new Error(`${taken.length} of ${count} packets came within ${timeoutMs} ms`);
-      }),
-    ]);
-    if (next.done === true) throw new Error(`closed after ${taken.length} of ${count} packets`);
-    taken.push(...next.value);
+  const collect = async (): Promise<Uint8Array[]> => {
+    for await (const packets of memif) {
+      taken.push(...packets);
+      if (taken.length >= count) return taken;
+    }
+    throw new Error(`closed after ${taken.length} of ${count} packets`);
+  };
+  return within(collect(), timeoutMs, () => `${taken.length} of ${count} packets came`);
+}
+
+/** What a promise resolves to, or an error after so many milliseconds. */
+export async function within<T>(promise: Promise<T>, timeoutMs: number, what: () => string): Promise<T> {
+  let timer: NodeJS.Timeout | undefined;
+  const late = new Promise<never>((_, reject) => {
+    timer = setTimeout(() => reject(new Error(`${what()}, within ${timeoutMs} ms`)), timeoutMs);
+  });
+  try {
+    return await Promise.race([promise, late]);
+  } finally {
+    clearTimeout(timer);
   }
-  return taken;
+}
+
+/** The next `down` or `refused` of an interface. */
+export function lost(memif: Memif, timeoutMs = 5000): Promise<MemifError> {
+  const reason = new Promise<MemifError>((resolve) => {
+    const hear = (error: MemifError): void => {
+      memif.off('down', hear);
+      memif.off('refused', hear);
+      resolve(error);
+    };
+    memif.on('down', hear);
+    memif.on('refused', hear);
+  });
+  return within(reason, timeoutMs, () => `memif ${memif.id} is neither down nor refused`);
 }
 
 export const sleep = (ms: number): Promise<void> => new Promise((resolve) => setTimeout(resolve, ms));
