@@ -29,9 +29,9 @@ export async function echo(socket: string, flags: EchoFlags): Promise<void> {
   });
   const { answered } = endpoint;
   const text = (): string =>
-    `answered: ${grouped(answered.echo + answered.echo6)} pings, ${grouped(answered.arp)} ARP, ` +
-    `${grouped(answered.neighbor)} neighbor; ${grouped(endpoint.other)} other packets` +
-    (endpoint.unanswered === 0 ? '' : `; ${grouped(endpoint.unanswered)} without room for an answer`);
+    `answered pings ${grouped(answered.echo + answered.echo6)}, ARP ${grouped(answered.arp)}, ` +
+    `neighbor ${grouped(answered.neighbor)}; other packets ${grouped(endpoint.other)}` +
+    (endpoint.unanswered === 0 ? '' : `; no room for ${grouped(endpoint.unanswered)} answers`);
   const fields = (): Record<string, unknown> => ({
     answered: { ...answered },
     unanswered: endpoint.unanswered,

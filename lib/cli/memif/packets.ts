@@ -100,7 +100,10 @@ const headerLength = (source: string): number => ETHERNET_LENGTH + (source.inclu
 
 /** Letters, so that a payload is recognized in any dump. */
 function payload({ size, source, numbered = false }: Shape): Uint8Array {
-  const bytes = Uint8Array.from({ length: Math.max(0, size - headerLength(source)) }, (_, i) => 0x61 + (i % 26));
+  const bytes = Uint8Array.from(
+    { length: Math.max(numbered ? 8 : 0, size - headerLength(source)) },
+    (_, i) => 0x61 + (i % 26),
+  );
   if (numbered) putNumber(bytes, 0, 0);
   return bytes;
 }

@@ -62,6 +62,7 @@ export function reportState(memif: Memif, reporter: Reporter): void {
     );
   });
   memif.on('down', ({ code, message }) => {
+    if (memif.isClosed) return; // our own doing
     reporter.sayNow('down', `down: ${code} ${printable(message)}`, { code, message });
   });
   memif.on('refused', ({ code, message }) => {
