@@ -1,0 +1,8 @@
+// The schema: what messages there are. See model.ts.
+
+export * from './model.js';
+export { createSchema, mergeSchemas, type Schema, type SchemaSource } from './schema.js';
+export { readCompact, writeCompact } from './compact.js';
+export { readApiJson, schemaFromJson } from './read-json.js';
+export { bundledReleases, loadBundled, newestRelease, type BundledRelease } from './bundled.js';
+export { retvalName, retvals, type RetvalInfo } from './retval.js';
