@@ -198,7 +198,6 @@ export class Closures {
             const type = counter.node.kind === 'number' ? counter.node.type : 'u32';
             const length = rt.countList(given, fields[counter.name], counter.name, type, inner.bytes);
             const counterAt = offset + counter.offset;
-            if (counter.offset < 0) throw new Problem('its count is behind a part of variable size');
             const before = readNumber(type, target, counterAt);
             if (before !== 0 && before !== length)
               throw new Problem(

@@ -179,12 +179,10 @@ class CompiledCodec implements MessageCodec {
   #getViewer(): Viewer {
     if (this.#viewer !== undefined) return this.#viewer;
     const { struct } = this.#plan;
-    const skip = this.#parts().skipper(struct);
-    const StructRow = this.#generated ? generateRow(this.#plan, this.#mode) : this.#parts().row(struct);
-    this.#viewer = (bytes, start, end) => {
-      skip(bytes, start, end);
-      return new StructRow(bytes, start, end, -1);
-    };
+    const { skip, row: StructRow } = this.#generated
+      ? generateRow(this.#plan, this.#mode)
+      : { skip: this.#parts().skipper(struct), row: this.#parts().row(struct) };
+    this.#viewer = (bytes, start, end) => new StructRow(bytes, start, skip(bytes, start, end), -1);
     return this.#viewer;
   }
 

@@ -237,9 +237,14 @@ class Planner {
     if (length === undefined) return element;
     if (lengthField !== undefined || length === 0) this.fail(`${field.name} is a variable array without its count`);
     if (type === 'u8') return { kind: 'bytes', size: length, variable: false, text: undefined };
+    this.#checkElement(field.name, element);
     const size = element.size * length;
     if (size > maxFixedSize) this.fail(`${field.name} takes ${size} bytes`);
     return { kind: 'array', element, count: length, size, variable: element.variable };
+  }
+
+  #checkElement(field: string, element: Node): void {
+    if (element.variable && element.kind !== 'struct') this.fail(`${field} is an array of arrays of variable size`);
   }
 
   #part(field: FieldDef, offset: number, node: Node, tag: Tag | undefined, role: Part['role']): Part {
@@ -286,6 +291,8 @@ class Planner {
           this.fail(`${name}.${field.name} is counted by ${lengthField}, which is no earlier unsigned number`);
         }
         const element = this.typeNode(field.type);
+        if (counter.offset < 0) this.fail(`the count of ${name}.${field.name} is behind a part of variable size`);
+        this.#checkElement(field.name, element);
         if (element.size === 0) this.fail(`${name}.${field.name} is an array of nothing`);
         node = { kind: 'list', element, bytes: field.type === 'u8', counter, size: 0, variable: true };
       } else {
@@ -391,4 +398,9 @@ export function planMessage(def: MessageDef): MessagePlan {
     retvalOffset: retval?.offset ?? -1,
     retvalSigned: retval?.node.kind === 'number' && retval.node.type === 'i32',
   };
+}
+
+/** Plans a user type as it is inside messages; undefined when there is none of that name. */
+export function planType(name: string, scope: TypeScope): Node | undefined {
+  return scope(name) === undefined ? undefined : new Planner(name, scope).typeNode(name);
 }

@@ -6,3 +6,6 @@ export { readCompact, writeCompact } from './compact.js';
 export { readApiJson, schemaFromJson } from './read-json.js';
 export { bundledReleases, loadBundled, newestRelease, type BundledRelease } from './bundled.js';
 export { retvalName, retvals, type RetvalInfo } from './retval.js';
+export { writeTypes, type WriteTypesOptions } from './write-types.js';
+export type * from './api-types.js';
+export type { Api as NewestApi } from '../generated/26.06.js';

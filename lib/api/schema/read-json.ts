@@ -157,8 +157,11 @@ class JsonSource {
   readonly #types = new Map<string, () => TypeDef>();
   readonly #services = new Map<string, Json>();
 
+  readonly schema: Schema;
+
   constructor(release: string) {
     this.release = release;
+    this.schema = createSchema(this);
   }
 
   add(file: Json, fallbackName: string): void {
@@ -239,7 +242,6 @@ class JsonSource {
 
   /** Types are looked up in the schema, which keeps what it has converted. */
   #scope = (name: string): TypeDef | undefined => this.schema.type(name);
-  readonly schema: Schema = createSchema(this);
 }
 
 function* named(value: Json | undefined, what: string): Iterable<[json: Json[], name: string]> {
