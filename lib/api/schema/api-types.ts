@@ -20,15 +20,18 @@ export interface ApiTypes {
   events: object;
 }
 
+/** A number beside known ones: it does not swallow their names in completion. */
+type UnknownNumber = number & Record<never, never>;
+
 /** Bytes that are to be sent: shorter than the field is filled up with zeros. */
 export type BytesIn = Uint8Array | readonly number[] | `0x${string}`;
 /** A 64-bit integer that is to be sent. */
 export type BigIn = bigint | number;
 
 /** The value of an enum: one of its members, or a number that this release does not know. */
-export type EnumOut<Members> = Members[keyof Members] | (number & {});
+export type EnumOut<Members> = Members[keyof Members] | UnknownNumber;
 /** The value of an enum that is to be sent: a member's name, or its number. */
-export type EnumIn<Members> = keyof Members | Members[keyof Members] | (number & {});
+export type EnumIn<Members> = keyof Members | Members[keyof Members] | UnknownNumber;
 /** A mask that is to be sent: a number, a member's name, or several names. */
 export type FlagsIn<Members> = number | keyof Members | readonly (keyof Members)[];
 
@@ -48,18 +51,17 @@ export type MessageOf<A extends ApiTypes, N extends keyof A['decoded']> = A['dec
 /** The reply to a request. */
 export type ReplyOf<A extends ApiTypes, N extends keyof A['requests']> = A['requests'][N] extends keyof A['decoded']
   ? A['decoded'][A['requests'][N]]
-  : void;
+  : never;
 /** One message of the sequence that answers a request. */
 export type DetailsOf<A extends ApiTypes, N extends keyof A['dumps']> = A['dumps'][N] extends keyof A['decoded']
   ? A['decoded'][A['dumps'][N]]
   : never;
-/** The reply that ends a sequence with a cursor; void for one that control_ping ends. */
+/** The reply that ends a sequence with a cursor; undefined for one that control_ping ends. */
 export type CursorOf<A extends ApiTypes, N> = N extends keyof A['cursors']
   ? A['cursors'][N] extends keyof A['decoded']
     ? A['decoded'][A['cursors'][N]]
-    : void
-  : void;
+    : undefined
+  : undefined;
 /** The fields argument: optional when every field is. */
-export type FieldsArgument<A extends ApiTypes, N extends keyof A['encoded']> = {} extends A['encoded'][N]
-  ? [fields?: A['encoded'][N]]
-  : [fields: A['encoded'][N]];
+export type FieldsArgument<A extends ApiTypes, N extends keyof A['encoded']> =
+  Partial<A['encoded'][N]> extends A['encoded'][N] ? [fields?: A['encoded'][N]] : [fields: A['encoded'][N]];

@@ -9,3 +9,14 @@ export { retvalName, retvals, type RetvalInfo } from './retval.js';
 export { writeTypes, type WriteTypesOptions } from './write-types.js';
 export type * from './api-types.js';
 export type { Api as NewestApi } from '../generated/26.06.js';
+export { computeCrc } from './crc.js';
+export {
+  differenceKinds,
+  differenceText,
+  diffSchemas,
+  explainDifference,
+  type Difference,
+  type DifferenceKind,
+  type SchemaDifference,
+} from './diff.js';
+export { writeApiJson } from './write-json.js';

@@ -17,7 +17,7 @@ import {
   type StructNode,
   type UnionNode,
 } from '../codec/plan.js';
-import type { MessageDef } from './model.js';
+import type { DefaultValue, MessageDef } from './model.js';
 import type { Schema } from './schema.js';
 
 /** How to write types. */
@@ -48,6 +48,9 @@ const taken = new Set(
 const typeName = (name: string): string => (taken.has(name) ? `${name}_` : name);
 
 type Side = 'in' | 'out';
+type Defaults = ReadonlyMap<string, DefaultValue | undefined>;
+
+const literal = (value: DefaultValue): string => (typeof value === 'bigint' ? `${value}n` : JSON.stringify(value));
 
 /** The type of a node of the plan. */
 function typeOf(node: Node, side: Side, part?: Part): string {
@@ -109,13 +112,13 @@ function mayBeOmitted(part: Part): boolean {
   );
 }
 
-function fieldsOf(struct: StructNode, side: Side, defaults: ReadonlyMap<string, unknown>, isMessage: boolean): string {
+function fieldsOf(struct: StructNode, side: Side, defaults: Defaults, isMessage: boolean): string {
   const lines: string[] = [];
   for (const part of struct.parts) {
     if (part.role === 'header') continue;
     const given = defaults.get(part.name);
     const optional = side === 'in' && (!isMessage || given !== undefined || mayBeOmitted(part));
-    const note = side === 'in' && given !== undefined ? `/** default ${String(given)} */ ` : '';
+    const note = side === 'in' && given !== undefined ? `/** default ${literal(given)} */ ` : '';
     lines.push(`${note}${part.name}${optional ? '?' : ''}: ${typeOf(part.node, side, part)}`);
   }
   return `{ ${lines.join('; ')} }`;
