@@ -50,6 +50,72 @@ export class SystemError extends NodeVppError {
 /** Text that is not the address, prefix or frame it should be. */
 export class NetError extends NodeVppError {}
 
+/** A package that only some parts need (an optional dependency) is not installed. */
+export class DependencyError extends NodeVppError {
+  constructor(neededBy: string, packageName: string, options?: ErrorOptions) {
+    super(
+      'ERR_VPP_DEPENDENCY',
+      `${neededBy} needs the package ${packageName}, which is not installed (it is an optional dependency); ` +
+        `run: npm install ${packageName}`,
+      options,
+    );
+  }
+}
+
+/** Why a memif interface could not do something: the last part of the code, after `ERR_MEMIF_`. */
+export type MemifReason =
+  | 'ADDRESS'
+  | 'BACKLOG'
+  | 'BUSY'
+  | 'CLOSED'
+  | 'DESCRIPTOR'
+  | 'ID'
+  | 'INDEX'
+  | 'IN_USE'
+  | 'MEMORY'
+  | 'MODE'
+  | 'PACKET_TOO_LONG'
+  | 'PEER_CLOSED'
+  | 'PEER_REFUSED'
+  | 'PROTOCOL'
+  | 'REGION'
+  | 'RING'
+  | 'SECRET'
+  | 'SYSTEM'
+  | 'TIMEOUT'
+  | 'VERSION';
+
+/** A memif interface could not be opened, lost its peer, or was used in a way it cannot follow. */
+export class MemifError extends NodeVppError {
+  /** The code without its prefix. */
+  readonly reason: MemifReason;
+  /** Positive errno when a system call failed. */
+  readonly errno: number | undefined;
+  /** Its name, e.g. `EADDRINUSE`. */
+  readonly errnoName: string | undefined;
+  readonly syscall: string | undefined;
+  readonly path: string | undefined;
+
+  constructor(
+    reason: MemifReason,
+    message: string,
+    details: {
+      errno?: number | undefined;
+      errnoName?: string | undefined;
+      syscall?: string | undefined;
+      path?: string | undefined;
+      cause?: unknown;
+    } = {},
+  ) {
+    super(`ERR_MEMIF_${reason}`, message, details.cause === undefined ? undefined : { cause: details.cause });
+    this.reason = reason;
+    this.errno = details.errno;
+    this.errnoName = details.errnoName;
+    this.syscall = details.syscall;
+    this.path = details.path;
+  }
+}
+
 /** An api schema that cannot be read, or that says something impossible. */
 export class VppSchemaError extends NodeVppError {
   constructor(message: string, options?: ErrorOptions) {

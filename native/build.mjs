@@ -7,7 +7,16 @@
 // variable is taken out of the environment that node-gyp sees.
 
 import { spawn } from 'node:child_process';
-import { copyFileSync, existsSync, mkdirSync, readFileSync, realpathSync, writeFileSync } from 'node:fs';
+import {
+  copyFileSync,
+  existsSync,
+  mkdirSync,
+  readFileSync,
+  realpathSync,
+  renameSync,
+  rmSync,
+  writeFileSync,
+} from 'node:fs';
 import { createRequire } from 'node:module';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -47,7 +56,7 @@ export function cleanEnvironment(environment = process.env) {
 
 function run(command, args, options) {
   return new Promise((resolve, reject) => {
-    const child = spawn(command, args, { stdio: ['ignore', 'inherit', 'inherit'], ...options });
+    const child = spawn(command, args, options);
     child.once('error', reject);
     child.once('exit', (code, signal) => {
       if (code === 0) resolve();
@@ -66,18 +75,23 @@ export async function buildAddon({ rebuild = false, quiet = true } = {}) {
   const args = [nodeGyp, ...(rebuild ? ['rebuild'] : ['configure', 'build']), '-C', folder, '-j', 'max', '--release'];
   if (nodeDir !== undefined) args.push('--nodedir', nodeDir);
   if (quiet) args.push('--loglevel', 'error');
-  await run(process.execPath, args, { env: cleanEnvironment() });
+  // Warnings and errors come on stderr; what make says on stdout is noise, and stdout may be that of `npm pack --json`.
+  await run(process.execPath, args, { env: cleanEnvironment(), stdio: ['ignore', quiet ? 'ignore' : 2, 'inherit'] });
   const built = join(folder, 'build/Release/node-vpp.node');
   if (inRepository) return built;
   const target = join(root, 'prebuilds', `${process.platform}-${process.arch}`, 'node-vpp.node');
   mkdirSync(dirname(target), { recursive: true });
-  copyFileSync(built, target);
+  // A running process may have the old binary mapped: replace the file, never write into it.
+  copyFileSync(built, `${target}.new`);
+  renameSync(`${target}.new`, target);
+  rmSync(join(folder, 'build'), { recursive: true });
+  rmSync(join(folder, 'binding.gyp'));
   return target;
 }
 
 if (process.argv[1] !== undefined && realpathSync(process.argv[1]) === fileURLToPath(import.meta.url)) {
   buildAddon({ rebuild: process.argv.includes('--rebuild'), quiet: !process.argv.includes('--verbose') }).then(
-    (path) => console.log(`built ${path}`),
+    (path) => console.error(`built ${path}`),
     (error) => {
       console.error(`node-vpp: the addon was not built: ${error.message}`);
       process.exitCode = 1;

@@ -13,9 +13,9 @@ import { fileURLToPath } from 'node:url';
 export const root = fileURLToPath(new URL('..', import.meta.url));
 const stampFile = join(root, 'node_modules/.node-vpp-setup.json');
 
-/** Runs a program in the checkout with its output shown; throws when it fails. */
+/** Runs a program in the checkout with its output shown, on stderr: `npm pack --json` owns stdout. Throws when it fails. */
 export function run(command, args, options = {}) {
-  const result = spawnSync(command, args, { cwd: root, stdio: ['ignore', 'inherit', 'inherit'], ...options });
+  const result = spawnSync(command, args, { cwd: root, stdio: ['ignore', 2, 2], ...options });
   if (result.error) throw new Error(`${command}: ${result.error.message}`, { cause: result.error });
   if (result.status !== 0) throw new Error(`${command} ${args.join(' ')} ended with ${result.signal ?? result.status}`);
 }
@@ -59,7 +59,7 @@ function writeStamp(name, value) {
 export function installDependencies() {
   const wanted = hashOf(['package-lock.json']);
   if (readStamps().dependencies === wanted && existsSync(join(root, 'node_modules/typescript'))) return;
-  console.log('node-vpp: installing dependencies');
+  console.error('node-vpp: installing dependencies');
   run('npm', ['ci', '--ignore-scripts', '--no-fund', '--no-audit']);
   writeStamp('dependencies', wanted);
 }
@@ -72,9 +72,9 @@ export function buildNative() {
   const wanted = hashOf(sources);
   // The loader prefers prebuilds/: one made from older sources must not be what a developer runs.
   const prebuilt = join(root, 'prebuilds', `${process.platform}-${process.arch}`, 'node-vpp.node');
-  if (existsSync(prebuilt) && readStamps().prebuilt !== wanted) rmSync(prebuilt);
+  if (existsSync(prebuilt) && !isPrebuilt(wanted)) rmSync(prebuilt);
   if (readStamps().native === wanted && existsSync(join(root, 'build/Release/node-vpp.node'))) return wanted;
-  console.log('node-vpp: compiling the addon');
+  console.error('node-vpp: compiling the addon');
   run(process.execPath, ['native/build.mjs']);
   writeStamp('native', wanted);
   return wanted;
@@ -85,11 +85,25 @@ export function stampPrebuilt(hash) {
   writeStamp('prebuilt', hash);
 }
 
+/** Whether prebuilds/ was made from the sources with this hash. */
+export function isPrebuilt(hash) {
+  return readStamps().prebuilt === hash;
+}
+
 /** lib -> dist, after the generators whose input has changed; with `tests`, also test, bench and examples -> build/js. */
 export function buildTypeScript({ tests = false } = {}) {
   runGenerators();
   const tsc = join(root, 'node_modules/typescript/bin/tsc');
   run(process.execPath, [tsc, '-b', ...(tests ? ['test'] : ['.'])]);
+  removeOrphans();
+}
+
+/** Takes out of dist what was compiled from a source that is gone: it would be published. */
+function removeOrphans() {
+  for (const file of filesBelow('dist', /\/node_modules$/)) {
+    const source = file.replace(/^dist\//, 'lib/').replace(/(\.d\.ts|\.js|\.js\.map)$/, '.ts');
+    if (source.endsWith('.ts') && !existsSync(join(root, source))) rmSync(join(root, file));
+  }
 }
 
 /** Every tools/generate-*.mjs, when itself or what it says it reads has changed. */

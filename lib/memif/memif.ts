@@ -1,0 +1,562 @@
+// A memif interface.
+//
+//            open            up                          close / destroy
+//   (new) ---------> down <------> up ------------------------------------> closed
+//                     |  down(reason)
+//                     client: tries again, 100 ms doubling to 3 s; server: waits for the next client
+//
+// The queues stay the same objects through all of it; while the interface is down they have no entries.
+
+import { EventEmitter } from 'node:events';
+import { ArgumentRangeError, ArgumentTypeError, MemifError } from '../errors.js';
+import { native, type NativeFailure, type NativeInterface, type NativeSession } from '../native.js';
+import { Backlog } from './backlog.js';
+import type { RxCounters, TxCounters } from './counters.js';
+import { failureToError } from './failure.js';
+import { acquireListener, releaseListener } from './listeners.js';
+import { type MemifMode, type MemifOptions, type MemifRole, type ResolvedOptions, resolveOptions } from './options.js';
+import { Receiver } from './receiver.js';
+import { bindSession } from './ring.js';
+import { RxQueue } from './rx-queue.js';
+import { copyPackets } from './copy.js';
+import { TxQueue } from './tx-queue.js';
+
+/** Who is at the other end, as it says, and as the kernel knows it. */
+export interface MemifPeer {
+  /** Application name from the handshake. */
+  readonly name: string;
+  /** Interface name from the handshake. */
+  readonly interfaceName: string;
+  /** Process, user and group of the peer, from the kernel. */
+  readonly pid: number;
+  readonly uid: number;
+  readonly gid: number;
+}
+
+/** Counters of an interface, one entry per queue; they go on through reconnects. */
+export interface MemifStatistics {
+  readonly rx: readonly RxCounters[];
+  readonly tx: readonly TxCounters[];
+  /** Times the interface came up. */
+  readonly ups: number;
+  /** Attempts that failed, or clients that were turned away. */
+  readonly refusals: number;
+  /** Packets waiting in JavaScript for room in the rings. */
+  readonly waiting: number;
+}
+
+/** Events of an interface and what listeners are given. */
+export interface MemifEvents {
+  /** A peer is connected; the queues have entries. */
+  up: [peer: MemifPeer];
+  /** The peer is gone, or was sent away because it broke a rule; the reason says which. */
+  down: [reason: MemifError];
+  /** An attempt to connect failed, or a client was turned away. A client goes on trying. */
+  refused: [reason: MemifError];
+  /** All packets that `send` had to keep have gone. */
+  drain: [];
+  /** The connection is about to go: the queues are still bound, for whoever runs them outside JavaScript. @internal */
+  leaving: [];
+  /** Something that `send` had kept cannot be sent, or the error given to `destroy`. */
+  error: [error: Error];
+  /** Closed for good. */
+  close: [];
+}
+
+/** The backlog holds this many times the high-water mark before `send` refuses. */
+const backlogFactor = 64;
+
+/**
+ * Opens a memif interface. A server listens when this returns; a client makes its first attempt in this turn of the
+ * event loop and goes on by itself until it is closed.
+ *
+ * @throws {MemifError} `ERR_MEMIF_SYSTEM` when the socket cannot be opened (a live listener, no permission),
+ *   `ERR_MEMIF_ADDRESS` when its name is not one
+ *
+ * @example
+ * ```ts
+ * import { openMemif } from 'node-vpp/memif';
+ * const server = openMemif({ socket: '@doc-open', role: 'server' });
+ * const client = openMemif({ socket: '@doc-open', role: 'client' });
+ * await Promise.all([server.up(), client.up()]);
+ * client.send(new Uint8Array(64));
+ * for await (const packets of server) {
+ *   console.log(packets.length, 'packet of', packets[0]!.length, 'bytes');
+ *   break;
+ * }
+ * await Promise.all([client.close(), server.close()]);
+ * ```
+ */
+export function openMemif(options: MemifOptions): Memif {
+  return new Memif(resolveOptions(options));
+}
+
+/** A memif interface; made by `openMemif`. */
+export class Memif extends EventEmitter<MemifEvents> implements AsyncIterable<Uint8Array[]>, AsyncDisposable {
+  readonly role: MemifRole;
+  readonly id: number;
+  readonly mode: MemifMode;
+  readonly socket: string;
+  /** Receive queues. A server has as many as its client offered; never fewer than before. */
+  readonly rx: RxQueue[] = [];
+  /** Transmit queues. */
+  readonly tx: TxQueue[] = [];
+  /** @internal */
+  readonly options: ResolvedOptions;
+  /** @internal */
+  readonly native: NativeInterface;
+
+  readonly #receivers = new Map<RxQueue, Receiver>();
+  readonly #backlogs = new Map<TxQueue, Backlog>();
+  #listener: ((queue: RxQueue) => void) | undefined;
+  #readers: (() => void)[] = [];
+  #peer: MemifPeer | undefined;
+  #state: 'open' | 'closing' | 'closed' = 'open';
+  #retry: NodeJS.Timeout | undefined;
+  #retryMs = 0;
+  #ups = 0;
+  #refusals = 0;
+  #lastError: MemifError | undefined;
+  #ref = true;
+  #closed: Promise<void> | undefined;
+  #settleClosed: () => void = () => undefined;
+  #accusing: { reason: string; text: string } | undefined;
+  #onAbort: (() => void) | undefined;
+
+  /** @internal */
+  constructor(options: ResolvedOptions) {
+    super();
+    this.options = options;
+    this.role = options.role;
+    this.id = options.id;
+    this.mode = options.mode;
+    this.socket = options.socket;
+    options.signal?.throwIfAborted();
+    const server = options.role === 'server';
+    const listener = server ? acquireListener(options) : undefined;
+    this.native = new (native().MemifInterface)(
+      {
+        role: options.role,
+        id: options.id,
+        mode: options.mode,
+        ...(options.secret === undefined ? {} : { secret: options.secret }),
+        appName: options.appName,
+        interfaceName: options.name,
+        s2mRings: server ? options.rxQueues : options.txQueues,
+        m2sRings: server ? options.txQueues : options.rxQueues,
+        log2RingSize: Math.log2(options.ringSize),
+        bufferSize: options.bufferSize,
+        cacheLine: options.cacheLine,
+        allowUnsealed: options.allowUnsealed,
+        maxRegionBytes: options.maxRegionBytes,
+        handshakeTimeoutMs: options.handshakeTimeoutMs,
+        ...(options.memory === undefined ? {} : { memory: options.memory.native }),
+      },
+      (event, detail, wasUp) => {
+        if (event === 'up') this.#up(detail);
+        else this.#down(detail, wasUp === true);
+      },
+    );
+    options.memory?.acquire();
+    if (listener !== undefined) this.native.attach(listener);
+    else this.#attempt();
+    if (options.signal !== undefined) {
+      const { signal } = options;
+      this.#onAbort = (): void => {
+        void this.destroy(signal.reason as Error);
+      };
+      signal.addEventListener('abort', this.#onAbort, { once: true });
+    }
+  }
+
+  /** The peer, while the interface is up. */
+  get peer(): MemifPeer | undefined {
+    return this.#peer;
+  }
+
+  /** Whether a peer is connected. */
+  get isUp(): boolean {
+    return this.#peer !== undefined;
+  }
+
+  /** Whether `close` or `destroy` has been called. */
+  get isClosed(): boolean {
+    return this.#state !== 'open';
+  }
+
+  /** Why the last attempt or connection failed. */
+  get lastError(): MemifError | undefined {
+    return this.#lastError;
+  }
+
+  /** A snapshot of all counters. */
+  get statistics(): MemifStatistics {
+    let waiting = 0;
+    for (const backlog of this.#backlogs.values()) waiting += backlog.length;
+    return {
+      rx: this.rx.map((queue) => queue.counters),
+      tx: this.tx.map((queue) => queue.counters),
+      ups: this.#ups,
+      refusals: this.#refusals,
+      waiting,
+    };
+  }
+
+  /** Resolves when the interface is up; at once when it is. Rejects when it is closed, or at the time limit. */
+  up(options: { signal?: AbortSignal; timeoutMs?: number } = {}): Promise<MemifPeer> {
+    return this.#until(() => this.#peer, ['up'], `waiting for memif ${this.id} on ${this.socket} to come up`, options);
+  }
+
+  /** Resolves when some receive queue has packets; at once when one has. */
+  async readable(options: { signal?: AbortSignal; timeoutMs?: number } = {}): Promise<void> {
+    const waker: { wake?: () => void } = {};
+    const wake = (): void => {
+      waker.wake?.();
+    };
+    this.#readers.push(wake);
+    this.#listenAsNeeded();
+    try {
+      await this.#until(
+        () => (this.rx.some((queue) => !queue.lent && queue.pending > 0) ? true : undefined),
+        ['up'],
+        `waiting for packets on memif ${this.id} on ${this.socket}`,
+        options,
+        waker,
+      );
+    } finally {
+      this.#readers = this.#readers.filter((each) => each !== wake);
+      this.#listenAsNeeded();
+    }
+  }
+
+  #until<T>(
+    ready: () => T | undefined,
+    events: readonly ('up' | 'down')[],
+    what: string,
+    options: { signal?: AbortSignal; timeoutMs?: number },
+    waker: { wake?: () => void } = {},
+  ): Promise<T> {
+    return new Promise<T>((resolve, reject) => {
+      const { signal, timeoutMs } = options;
+      let timer: NodeJS.Timeout | undefined;
+      const finish = (settle: () => void): void => {
+        for (const event of events) this.off(event, check);
+        this.off('close', closed);
+        signal?.removeEventListener('abort', aborted);
+        clearTimeout(timer);
+        settle();
+      };
+      const check = (): void => {
+        const value = ready();
+        if (value !== undefined) finish(() => resolve(value));
+      };
+      const closed = (): void => finish(() => reject(new MemifError('CLOSED', `${what}: it was closed`)));
+      const aborted = (): void =>
+        finish(() => reject(signal!.reason instanceof Error ? signal!.reason : new Error(String(signal!.reason))));
+      waker.wake = check;
+      for (const event of events) this.on(event, check);
+      this.on('close', closed);
+      signal?.addEventListener('abort', aborted, { once: true });
+      if (timeoutMs !== undefined) {
+        timer = setTimeout(() => {
+          const why = this.#lastError === undefined ? '' : `; last: ${this.#lastError.message}`;
+          finish(() =>
+            reject(new MemifError('TIMEOUT', `${what}: not within ${timeoutMs} ms${why}`, { cause: this.#lastError })),
+          );
+        }, timeoutMs);
+      }
+      if (signal?.aborted) aborted();
+      else if (this.#state === 'closed') closed();
+      else check();
+    });
+  }
+
+  /**
+   * Calls `onPackets` whenever a queue has packets, once per wake-up and as long as some are left; it should peek and
+   * release. How packets are waited for is the option `rxMode`. One listener at a time; `undefined` ends it.
+   */
+  listen(onPackets: ((queue: RxQueue) => void) | undefined): this {
+    if (onPackets !== undefined && typeof onPackets !== 'function') {
+      throw new ArgumentTypeError('memif listen: a function or undefined is needed');
+    }
+    this.#listener = onPackets;
+    this.#listenAsNeeded();
+    return this;
+  }
+
+  #listenAsNeeded(): void {
+    const wanted = this.#listener !== undefined || this.#readers.length > 0;
+    for (const queue of this.rx) {
+      let receiver = this.#receivers.get(queue);
+      if (wanted && queue.size > 0 && !queue.lent) {
+        if (receiver === undefined) {
+          receiver = new Receiver(queue, this.options.rxMode, this.options.spinUs, (each) => this.#onPackets(each));
+          receiver.setRef(this.#ref);
+          this.#receivers.set(queue, receiver);
+        }
+        receiver.start();
+      } else if (receiver?.running) {
+        receiver.stop();
+      }
+    }
+  }
+
+  #onPackets(queue: RxQueue): void {
+    if (this.#listener !== undefined) this.#listener(queue);
+    else for (const wake of this.#readers) wake();
+  }
+
+  /**
+   * Sends packets, copied into the ring before this returns when there is room. What does not fit waits in JavaScript,
+   * in order, also while the interface is down: then the result is false, and `drain` tells when it has gone. Such
+   * packets must not be changed meanwhile. Never drops.
+   *
+   * @throws {MemifError} `ERR_MEMIF_PACKET_TOO_LONG` when a packet cannot fit even in an empty ring,
+   *   `ERR_MEMIF_BACKLOG` when false was ignored for too long, `ERR_MEMIF_CLOSED` after close
+   */
+  send(packets: Uint8Array | readonly Uint8Array[], options: { queue?: number } = {}): boolean {
+    if (this.#state !== 'open')
+      throw new MemifError('CLOSED', `sending on memif ${this.id} on ${this.socket}: it is closed`);
+    const list = packets instanceof Uint8Array ? [packets] : packets;
+    if (!Array.isArray(list)) throw new ArgumentTypeError('memif send: a Uint8Array or an array of them is needed');
+    const index = options.queue ?? 0;
+    const known = Math.max(1, this.tx.length);
+    if (!Number.isInteger(index) || index < 0 || index >= known) {
+      throw new ArgumentRangeError(`memif send: queue ${index} is not one of the ${known}`);
+    }
+    const tx = this.txQueue(index);
+    if (tx.lent) {
+      throw new MemifError(
+        'IN_USE',
+        `sending on memif ${this.id} on ${this.socket}: queue ${index} is used by a bridge or worker`,
+      );
+    }
+    const backlog = this.#backlogs.get(tx)!;
+    backlog.push(list as Uint8Array[]);
+    return backlog.length === 0;
+  }
+
+  /** Packets (copies) as they come: one array per burst. Nothing is taken from the ring while nobody asks. */
+  async *[Symbol.asyncIterator](): AsyncGenerator<Uint8Array[], void, void> {
+    while (this.#state === 'open') {
+      let any = false;
+      for (const queue of this.rx) {
+        if (queue.lent) continue;
+        const packets = copyPackets(queue, 256);
+        if (packets.length === 0) continue;
+        any = true;
+        yield packets;
+      }
+      if (any) continue;
+      try {
+        await this.readable();
+      } catch (error) {
+        if (error instanceof MemifError && error.reason === 'CLOSED') return;
+        throw error;
+      }
+    }
+  }
+
+  /** Keeps the event loop alive while open (the default), or not. */
+  ref(): this {
+    return this.#setRef(true);
+  }
+
+  unref(): this {
+    return this.#setRef(false);
+  }
+
+  #setRef(ref: boolean): this {
+    this.#ref = ref;
+    if (this.#state === 'closed') return this;
+    this.native.setRef(ref);
+    for (const receiver of this.#receivers.values()) receiver.setRef(ref);
+    if (ref) this.#retry?.ref();
+    else this.#retry?.unref();
+    return this;
+  }
+
+  /**
+   * Sends what still waits (for at most `timeoutMs`, default 1000), then closes the connection and the socket.
+   * Resolves when all is gone.
+   */
+  close(options: { timeoutMs?: number } = {}): Promise<void> {
+    if (this.#closed !== undefined) return this.#closed;
+    this.#state = 'closing';
+    this.#closed = new Promise((resolve) => {
+      this.#settleClosed = resolve;
+    });
+    const waiting = [...this.#backlogs.values()].some((backlog) => backlog.length > 0);
+    if (waiting && this.#peer !== undefined) {
+      const finish = (): void => {
+        clearTimeout(timer);
+        this.off('drain', finish);
+        this.off('down', finish);
+        this.#finish(undefined);
+      };
+      const timer = setTimeout(finish, options.timeoutMs ?? 1000);
+      this.on('drain', finish);
+      this.on('down', finish);
+    } else {
+      this.#finish(undefined);
+    }
+    return this.#closed;
+  }
+
+  /** Closes now; packets that wait are dropped. With an error, `error` is emitted when somebody listens to it. */
+  destroy(error?: Error): Promise<void> {
+    this.#closed ??= new Promise((resolve) => {
+      this.#settleClosed = resolve;
+    });
+    if (this.#state !== 'closed') this.#finish(error);
+    return this.#closed;
+  }
+
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.close();
+  }
+
+  #finish(error: Error | undefined): void {
+    if (this.#state === 'closed') return;
+    this.#state = 'closed';
+    clearTimeout(this.#retry);
+    if (this.#onAbort !== undefined) this.options.signal?.removeEventListener('abort', this.#onAbort);
+    this.native.destroy();
+    for (const backlog of this.#backlogs.values()) backlog.clear();
+    if (this.role === 'server') releaseListener(this.socket, this.id);
+    this.options.memory?.release();
+    if (error !== undefined && this.listenerCount('error') > 0) this.emit('error', error);
+    this.emit('close');
+    this.#settleClosed();
+  }
+
+  #attempt(): void {
+    const failure = this.native.connect(this.socket);
+    if (failure === undefined) return;
+    const error = failureToError(`connecting to ${this.socket}`, failure, this.socket);
+    if (failure.errno === undefined) {
+      // Not an address at all: trying again cannot help.
+      this.native.destroy();
+      this.options.memory?.release();
+      throw error;
+    }
+    this.#refused(error);
+  }
+
+  #refused(error: MemifError): void {
+    this.#refusals++;
+    this.#lastError = error;
+    if (this.role === 'client' && this.#state === 'open') this.#retryLater();
+    // Never in the turn in which openMemif was called: nobody can listen yet.
+    queueMicrotask(() => {
+      if (this.#state !== 'closed') this.emit('refused', error);
+    });
+  }
+
+  #retryLater(): void {
+    clearTimeout(this.#retry);
+    this.#retryMs =
+      this.#retryMs === 0 ? this.options.retryMinMs : Math.min(this.#retryMs * 2, this.options.retryMaxMs);
+    this.#retry = setTimeout(() => {
+      this.#attempt();
+    }, this.#retryMs);
+    if (!this.#ref) this.#retry.unref();
+  }
+
+  /** @internal */
+  rxQueue(index: number): RxQueue {
+    for (let i = this.rx.length; i <= index; i++) {
+      this.rx.push(new RxQueue(i, (reason, text) => this.#accuse(reason, text)));
+    }
+    return this.rx[index]!;
+  }
+
+  /** @internal */
+  txQueue(index: number): TxQueue {
+    for (let i = this.tx.length; i <= index; i++) this.#addTxQueue(i);
+    return this.tx[index]!;
+  }
+
+  #addTxQueue(index: number): void {
+    const queue = new TxQueue(index, (reason, text) => this.#accuse(reason, text));
+    this.tx.push(queue);
+    const drained = (): void => {
+      for (const each of this.#backlogs.values()) if (each.length > 0) return;
+      this.emit('drain');
+    };
+    const limit = this.options.highWaterMark * backlogFactor;
+    this.#backlogs.set(queue, new Backlog(queue, limit, drained, (error) => this.emit('error', error)));
+  }
+
+  #up(session: NativeSession): void {
+    const { rx, tx } = bindSession(session, { server: this.role === 'server', cacheLine: this.options.cacheLine });
+    for (const [index, binding] of rx.entries()) {
+      const queue = this.rxQueue(index);
+      queue.bind(binding);
+      // Until somebody listens the peer need not ring.
+      queue.maskInterrupts(true);
+    }
+    for (const [index, binding] of tx.entries()) this.txQueue(index).bind(binding);
+    this.#peer = {
+      name: session.peerName,
+      interfaceName: session.peerInterfaceName,
+      pid: session.pid,
+      uid: session.uid,
+      gid: session.gid,
+    };
+    this.#ups++;
+    this.#retryMs = 0;
+    this.#listenAsNeeded();
+    for (const backlog of this.#backlogs.values()) backlog.pump();
+    this.emit('up', this.#peer);
+  }
+
+  #down(failure: NativeFailure, wasUp: boolean): void {
+    const doing = `memif ${this.id} on ${this.socket}`;
+    const error = failureToError(doing, failure, this.socket);
+    if (!wasUp) {
+      this.#refused(error);
+      return;
+    }
+    this.#lastError = error;
+    this.emit('leaving');
+    this.#peer = undefined;
+    for (const receiver of this.#receivers.values()) if (receiver.running) receiver.stop();
+    this.#receivers.clear();
+    for (const queue of this.rx) queue.unbind();
+    for (const queue of this.tx) queue.unbind();
+    for (const backlog of this.#backlogs.values()) backlog.pause();
+    this.emit('down', error);
+    // A lost connection is tried again at once the first time; `#retryMs` is 0 after having been up.
+    if (this.role === 'client' && this.#state === 'open') {
+      this.#retry = setTimeout(() => this.#attempt(), 0);
+      if (!this.#ref) this.#retry.unref();
+    }
+  }
+
+  /** The peer broke a rule: it loses its connection, after the queue that noticed has finished what it was doing. */
+  #accuse(reason: string, text: string): void {
+    if (this.#accusing !== undefined || this.#peer === undefined) return;
+    this.#accusing = { reason, text };
+    queueMicrotask(() => {
+      const accusation = this.#accusing;
+      this.#accusing = undefined;
+      if (accusation === undefined || this.#peer === undefined) return;
+      const lost = this.native.memoryLost();
+      this.native.disconnect(
+        lost ? 'REGION' : accusation.reason,
+        lost ? 'a region was truncated under us' : accusation.text,
+      );
+    });
+  }
+
+  /** For bridges and shares. @internal */
+  accuse(reason: string, text: string): void {
+    this.#accuse(reason, text);
+  }
+
+  /** Starts or stops receivers after queues were lent or given back. @internal */
+  lendingChanged(): void {
+    this.#listenAsNeeded();
+  }
+}

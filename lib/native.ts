@@ -1,0 +1,263 @@
+// The one typed declaration of the addon, and the only place that loads the `.node` file.
+//
+//   prebuilds/<platform>-<arch>/node-vpp.node    shipped in the package, or made there by `npx node-vpp build`
+//   build/Release/node-vpp.node                  compiled by `npm install` in a checkout
+//
+// The first that fits wins. A binary is looked at before it is loaded, because the dynamic linker answers a wrong
+// architecture with "No such file" and a truncated file with SIGBUS. When none fits, one error names every file that
+// was tried, what was seen there, and the command that mends it. Nothing is loaded before `native()` is first called.
+
+import { closeSync, existsSync, fstatSync, openSync, readFileSync, readSync } from 'node:fs';
+import { createRequire } from 'node:module';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { NativeError } from './errors.js';
+
+/** What the addon exports. */
+export interface NativeAddon {
+  /** The version of the package whose sources it was compiled from. */
+  readonly version: string;
+  /** Numbers that both sides of the boundary believe; a test compares them with `lib/memif/layout.ts`. */
+  readonly memifLayout: Readonly<Record<string, number>>;
+  readonly MemifListener: new (options: NativeListenerOptions) => NativeListener;
+  readonly MemifInterface: new (options: NativeInterfaceOptions, onEvent: NativeInterfaceEvents) => NativeInterface;
+  /** Packet memory of `buffers` buffers of `bufferSize` bytes each. Throws when it cannot be allocated. */
+  readonly MemifMemory: new (bufferSize: number, buffers: number) => NativeMemory;
+  /** Adopts descriptors that another thread exported. Throws when the handle was used before. */
+  readonly SharedQueues: new (handle: NativeQueueExport) => NativeSharedQueues;
+  readonly MemifBridge: new (
+    a: NativeInterface,
+    b: NativeInterface,
+    statesOfA: NativeQueueStates,
+    statesOfB: NativeQueueStates,
+    spinUs: number,
+    onViolation: (side: number, kind: string) => void,
+  ) => NativeBridge;
+  /** Calls back once per wake-up of an eventfd that somebody else owns, having emptied it. */
+  readonly DoorbellWatch: new (fd: number, callback: () => void) => NativeDoorbellWatch;
+  /** Rings an eventfd; false when the peer has made it unusable. */
+  readonly kick: (this: void, fd: number) => boolean;
+  /**
+   * Copies segments `first` to `first + count` of `source` into `target`, one behind the other from `at`; returns where
+   * they end. Stops before a segment that does not fit; -1 when one lies outside the source.
+   */
+  gather(
+    source: Uint8Array,
+    offsets: Uint32Array,
+    lengths: Uint32Array,
+    first: number,
+    count: number,
+    target: Uint8Array,
+    at: number,
+  ): number;
+}
+
+/** Why something native failed: a reason of the protocol, or a system call with its errno. */
+export interface NativeFailure {
+  readonly reason?: string;
+  readonly text?: string;
+  readonly errno?: number;
+  readonly errnoName?: string;
+  readonly errnoText?: string;
+  readonly syscall?: string;
+}
+
+export interface NativeListenerOptions {
+  readonly appName: string;
+  readonly handshakeTimeoutMs: number;
+  readonly maxPending: number;
+}
+
+export interface NativeListener {
+  listen(address: string, options: { mode?: number; uid?: number; gid?: number }): NativeFailure | undefined;
+  counters(): { accepted: number; refused: number; pending: number; lastRefusal: string };
+  setRef(ref: boolean): void;
+  close(): void;
+}
+
+export interface NativeInterfaceOptions {
+  readonly role: 'server' | 'client';
+  readonly id: number;
+  readonly mode: 'ethernet' | 'ip';
+  readonly secret?: Uint8Array;
+  readonly appName: string;
+  readonly interfaceName: string;
+  readonly s2mRings: number;
+  readonly m2sRings: number;
+  readonly log2RingSize: number;
+  readonly bufferSize: number;
+  readonly cacheLine: number;
+  readonly allowUnsealed: boolean;
+  readonly maxRegionBytes: number;
+  readonly handshakeTimeoutMs: number;
+  readonly memory?: NativeMemory;
+}
+
+/** `('up', session)` or `('down', failure, wasUp)`. */
+export type NativeInterfaceEvents = (event: string, detail: NativeSession & NativeFailure, wasUp?: boolean) => void;
+
+export interface NativeRing {
+  readonly s2m: boolean;
+  readonly index: number;
+  readonly region: number;
+  readonly offset: number;
+  readonly log2Size: number;
+  readonly event: number;
+}
+
+export interface NativeSession {
+  readonly peerName: string;
+  readonly peerInterfaceName: string;
+  readonly pid: number;
+  readonly uid: number;
+  readonly gid: number;
+  readonly regions: readonly ArrayBuffer[];
+  readonly rings: readonly NativeRing[];
+  /** Client only: where the buffer of each slot is in region 1; all S2M slots, then all M2S slots. */
+  readonly buffers?: Uint32Array;
+  readonly bufferSize?: number;
+}
+
+export interface NativeQueueExport {
+  readonly regions: readonly { readonly fd: number; readonly size: number; readonly inode: number }[];
+  readonly rings: readonly NativeRing[];
+}
+
+export interface NativeInterface {
+  connect(address: string): NativeFailure | undefined;
+  attach(listener: NativeListener): boolean;
+  disconnect(reason: string, text: string): void;
+  memoryLost(): boolean;
+  exportQueues(queues: readonly { s2m: boolean; index: number }[]): NativeQueueExport | undefined;
+  setRef(ref: boolean): void;
+  destroy(): void;
+}
+
+export interface NativeMemory {
+  readonly buffer: ArrayBuffer;
+  readonly available: number;
+  give(offsets: Uint32Array): void;
+  close(): void;
+}
+
+export interface NativeSharedQueues {
+  readonly regions: readonly ArrayBuffer[];
+  close(): void;
+}
+
+export interface NativeDoorbellWatch {
+  setRef(ref: boolean): void;
+  close(): void;
+}
+
+/** Where the queues of one side stand: the first slot not yet taken, and a client's buffer in each slot. */
+export interface NativeQueueStates {
+  readonly rx: readonly { readonly next: number; readonly buffers?: Uint32Array | undefined }[];
+  readonly tx: readonly { readonly next: number; readonly buffers?: Uint32Array | undefined }[];
+}
+
+export interface NativeBridgeCounters {
+  readonly packets: number;
+  readonly bytes: number;
+  readonly kicks: number;
+  readonly wakeups: number;
+  readonly tooLong: number;
+}
+
+export interface NativeBridge {
+  stop(): readonly { readonly rx: readonly number[]; readonly tx: readonly number[] }[] | undefined;
+  counters(): readonly NativeBridgeCounters[];
+  setRef(ref: boolean): void;
+}
+
+const packageRoot = fileURLToPath(new URL('..', import.meta.url));
+const require = createRequire(import.meta.url);
+
+let loaded: NativeAddon | undefined;
+let failure: unknown;
+
+/**
+ * The addon, loaded at the first call. Every worker thread loads its own instance.
+ *
+ * @throws {NativeError} `ERR_VPP_NATIVE_MISSING` when there is no binary, `ERR_VPP_NATIVE_INCOMPATIBLE` when none of
+ *   those found fits; the same error at every call.
+ */
+export function native(): NativeAddon {
+  if (loaded !== undefined) return loaded;
+  if (failure !== undefined) throw failure as NativeError;
+  try {
+    loaded = loadAddon(packageRoot);
+    return loaded;
+  } catch (error) {
+    failure = error;
+    throw error;
+  }
+}
+
+/** Where the addon of a package folder is looked for, in order. */
+export function addonPaths(root: string): readonly string[] {
+  return [
+    join(root, 'prebuilds', `${process.platform}-${process.arch}`, 'node-vpp.node'),
+    join(root, 'build', 'Release', 'node-vpp.node'),
+  ];
+}
+
+/** Loads the addon of the package in `root`; `native()` does this for the package it belongs to. */
+export function loadAddon(root: string): NativeAddon {
+  const { version } = JSON.parse(readFileSync(join(root, 'package.json'), 'utf8')) as { version: string };
+  const seen: string[] = [];
+  const causes: unknown[] = [];
+  let found = false;
+  for (const path of addonPaths(root)) {
+    if (!existsSync(path)) {
+      seen.push(`${path} is not there`);
+      continue;
+    }
+    found = true;
+    try {
+      const unfit = lookAtBinary(path);
+      if (unfit !== undefined) {
+        seen.push(`${path} ${unfit}`);
+        continue;
+      }
+      const addon = require(path) as Partial<NativeAddon>;
+      if (addon.version === version) return addon as NativeAddon;
+      seen.push(`${path} is of version ${String(addon.version)}`);
+    } catch (error) {
+      causes.push(error);
+      // The dynamic linker puts the path in front of what it has to say.
+      const text = error instanceof Error ? error.message : String(error);
+      seen.push(`${path} cannot be loaded: ${text.replaceAll(`${path}: `, '').trim()}`);
+    }
+  }
+  const command = existsSync(join(root, 'binding.gyp')) ? 'npm run build' : 'npx node-vpp build';
+  throw new NativeError(
+    found ? 'ERR_VPP_NATIVE_INCOMPATIBLE' : 'ERR_VPP_NATIVE_MISSING',
+    `loading the native addon of node-vpp ${version} (Node ${process.versions.node}, ${process.platform}-${process.arch}): ` +
+      `${seen.join('; ')}. To compile it run: ${command}`,
+    causes.length === 0 ? {} : { cause: causes.length === 1 ? causes[0] : new AggregateError(causes) },
+  );
+}
+
+const elfMachines: Readonly<Record<number, string>> = { 3: 'ia32', 40: 'arm', 62: 'x64', 183: 'arm64', 243: 'riscv64' };
+
+/** Why a file cannot be an addon for this Node, read from its ELF header; undefined when nothing speaks against it. */
+function lookAtBinary(path: string): string | undefined {
+  const header = Buffer.alloc(64);
+  const fd = openSync(path, 'r');
+  try {
+    const size = fstatSync(fd).size;
+    if (size === 0) return 'is empty';
+    if (readSync(fd, header, 0, 64, 0) < 64 || header.readUInt32BE(0) !== 0x7f454c46) return 'is not an ELF binary';
+    // 64-bit, little-endian: the layout the offsets below belong to, and that of both supported architectures.
+    if (header[4] !== 2 || header[5] !== 1) return `is not a 64-bit little-endian binary; this Node is ${process.arch}`;
+    const machine = elfMachines[header.readUInt16LE(18)] ?? `ELF machine ${header.readUInt16LE(18)}`;
+    if (machine !== process.arch) return `is compiled for ${machine}; this Node is ${process.arch}`;
+    // The section headers come last: e_shoff + e_shentsize * e_shnum.
+    const end = header.readBigUInt64LE(40) + BigInt(header.readUInt16LE(58) * header.readUInt16LE(60));
+    if (end > BigInt(size)) return `is cut off: ${size} of ${end} bytes`;
+    return undefined;
+  } finally {
+    closeSync(fd);
+  }
+}

@@ -1,0 +1,78 @@
+// Bulk copies: one call per burst.
+
+#include <cstring>
+
+#include "addon/environment.h"
+
+namespace nodevpp::addon {
+namespace {
+
+struct Bytes {
+  uint8_t* data = nullptr;
+  size_t length = 0;
+};
+
+bool get_bytes(napi_env env, napi_value value, Bytes* out) {
+  void* data = nullptr;
+  size_t length = 0;
+  napi_typedarray_type type = napi_uint8_array;
+  if (napi_get_typedarray_info(env, value, &type, &length, &data, nullptr, nullptr) != napi_ok) return false;
+  size_t width = type == napi_uint32_array ? 4 : 1;
+  out->data = static_cast<uint8_t*>(data);
+  out->length = length * width;
+  return true;
+}
+
+// gather(source: Uint8Array, offsets: Uint32Array, lengths: Uint32Array, first, count, target: Uint8Array,
+// at) -> end Copies segments out of a region one behind the other. Stops before a segment that does not fit
+// in the target; -1 when one lies outside the source.
+napi_value gather(napi_env env, napi_callback_info info) {
+  size_t argc = 7;
+  napi_value argv[7];
+  napi_get_cb_info(env, info, &argc, argv, nullptr, nullptr);
+  Bytes source;
+  Bytes offsets;
+  Bytes lengths;
+  Bytes target;
+  uint32_t first = 0;
+  uint32_t count = 0;
+  uint32_t at = 0;
+  napi_value result = nullptr;
+  if (!get_bytes(env, argv[0], &source) || !get_bytes(env, argv[1], &offsets) ||
+      !get_bytes(env, argv[2], &lengths) || napi_get_value_uint32(env, argv[3], &first) != napi_ok ||
+      napi_get_value_uint32(env, argv[4], &count) != napi_ok || !get_bytes(env, argv[5], &target) ||
+      napi_get_value_uint32(env, argv[6], &at) != napi_ok || (size_t{first} + count) * 4 > offsets.length ||
+      (size_t{first} + count) * 4 > lengths.length || at > target.length) {
+    napi_create_double(env, -1, &result);
+    return result;
+  }
+  const auto* offset = reinterpret_cast<const uint32_t*>(offsets.data) + first;
+  const auto* length = reinterpret_cast<const uint32_t*>(lengths.data) + first;
+  size_t end = at;
+  bool outside = false;
+  for (uint32_t i = 0; i < count; i++) {
+    if (i + 4 < count && offset[i + 4] < source.length) __builtin_prefetch(source.data + offset[i + 4]);
+    if (uint64_t{offset[i]} + length[i] > source.length) {
+      outside = true;
+      break;
+    }
+    if (end + length[i] > target.length) break;
+    if (length[i] == 64)
+      std::memcpy(target.data + end, source.data + offset[i], 64);
+    else
+      std::memcpy(target.data + end, source.data + offset[i], length[i]);
+    end += length[i];
+  }
+  napi_create_double(env, outside ? -1 : static_cast<double>(end), &result);
+  return result;
+}
+
+} // namespace
+
+void init_packets(Napi::Env env, Napi::Object exports) {
+  napi_value function = nullptr;
+  napi_create_function(env, "gather", NAPI_AUTO_LENGTH, gather, nullptr, &function);
+  exports.Set("gather", Napi::Value(env, function));
+}
+
+} // namespace nodevpp::addon

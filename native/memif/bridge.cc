@@ -1,0 +1,241 @@
+#include "memif/bridge.h"
+
+#include <pthread.h>
+#include <sys/epoll.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <csignal>
+#include <cstring>
+
+#include "sys/doorbell.h"
+
+namespace nodevpp::memif {
+namespace {
+
+using Clock = std::chrono::steady_clock;
+
+void copy_packet(uint8_t* to, const uint8_t* from, uint32_t length) {
+  // The length is known to the compiler for the commonest frame, which then is four vector moves.
+  if (length == 64)
+    std::memcpy(to, from, 64);
+  else
+    std::memcpy(to, from, length);
+}
+
+size_t largest_ring(const std::array<BridgeSide, 2>& sides) {
+  size_t largest = 0;
+  for (const auto& side : sides) {
+    for (const auto& queue : side.rx)
+      largest = std::max<size_t>(largest, queue.size());
+    for (const auto& queue : side.tx)
+      largest = std::max<size_t>(largest, queue.size());
+  }
+  return largest;
+}
+
+} // namespace
+
+Bridge::Bridge(BridgeSide a, BridgeSide b, int spin_us, int notify)
+    : sides_{std::move(a), std::move(b)}, spin_us_(spin_us), notify_(notify) {
+  size_t largest = largest_ring(sides_);
+  in_.resize(largest);
+  out_.resize(largest);
+}
+
+sys::SysError Bridge::start() {
+  epoll_ = sys::Fd(::epoll_create1(EPOLL_CLOEXEC));
+  if (!epoll_.valid()) return {errno, "epoll_create1"};
+  if (auto error = sys::create_eventfd(&stop_event_)) return error;
+  auto add = [&](int fd) {
+    struct epoll_event event {};
+    event.events = EPOLLIN;
+    event.data.fd = fd;
+    return ::epoll_ctl(epoll_.get(), EPOLL_CTL_ADD, fd, &event) == 0;
+  };
+  if (!add(stop_event_.get())) return {errno, "epoll_ctl"};
+  for (auto& side : sides_) {
+    for (auto& queue : side.rx)
+      queue.ring().mask_interrupts(true);
+    for (auto& event : side.rx_events) {
+      if (!add(event.get())) return {errno, "epoll_ctl"};
+    }
+  }
+  // Signals are for the main thread.
+  sigset_t all;
+  sigset_t old;
+  sigfillset(&all);
+  sigdelset(&all, SIGBUS);
+  sigdelset(&all, SIGSEGV);
+  sigdelset(&all, SIGPROF);
+  ::pthread_sigmask(SIG_BLOCK, &all, &old);
+  thread_ = std::thread([this] { run(); });
+  ::pthread_sigmask(SIG_SETMASK, &old, nullptr);
+  ::pthread_setname_np(thread_.native_handle(), "memif-bridge");
+  return {};
+}
+
+void Bridge::stop() {
+  if (!thread_.joinable()) return;
+  stopping_.store(true, std::memory_order_release);
+  sys::kick(stop_event_.get());
+  thread_.join();
+}
+
+void Bridge::accuse(int side, Violation violation) {
+  violation_.store(violation, std::memory_order_release);
+  violator_.store(side, std::memory_order_release);
+  sys::kick(notify_);
+}
+
+void Bridge::run() {
+  auto idle_since = Clock::now();
+  bool idle = false;
+  unsigned turn = 0;
+  while (!stopping_.load(std::memory_order_relaxed) && violator_.load(std::memory_order_relaxed) < 0) {
+    blocked_ = false;
+    bool moved = move(0);
+    moved = move(1) || moved;
+    if (moved) {
+      idle = false;
+      continue;
+    }
+    if (spin_us_ < 0) continue;
+    // The clock is asked now and then only; a turn without packets takes some tens of nanoseconds.
+    if (!idle) {
+      idle = true;
+      turn = 0;
+      idle_since = Clock::now();
+    }
+    if (++turn % 64 != 0 && spin_us_ > 0) continue;
+    if (Clock::now() - idle_since < std::chrono::microseconds(spin_us_)) continue;
+    wait_for_packets(blocked_);
+    idle = false;
+  }
+}
+
+bool Bridge::move(int from) {
+  BridgeSide& source = sides_[static_cast<size_t>(from)];
+  BridgeSide& target = sides_[static_cast<size_t>(1 - from)];
+  bool moved = false;
+  for (size_t i = 0; i < source.rx.size(); i++) {
+    size_t t = i % target.tx.size();
+    moved = move_burst(from, source.rx[i], target.tx[t], target.tx_events[t].get()) || moved;
+  }
+  return moved;
+}
+
+bool Bridge::move_burst(int from, Queue& rx, Queue& tx, int tx_event) {
+  Violation violation = Violation::none;
+  size_t received = rx.peek(in_.data(), kBurst, &violation);
+  if (violation != Violation::none) accuse(from, violation);
+  if (received == 0) return false;
+  size_t room = tx.reserve(out_.data(), std::max(received, kBurst), &violation);
+  if (violation != Violation::none) accuse(1 - from, violation);
+
+  size_t taken = 0; // segments of rx that are done with
+  size_t used = 0;  // segments of tx that are filled
+  uint64_t packets = 0;
+  uint64_t bytes = 0;
+  while (taken < received) {
+    if (used == room) {
+      blocked_ = true;
+      break;
+    }
+    Segment& first = in_[taken];
+    if (taken + 4 < received) __builtin_prefetch(in_[taken + 4].data);
+    if (!first.more && first.length <= out_[used].length) {
+      copy_packet(out_[used].data, first.data, first.length);
+      out_[used].length = first.length;
+      used++;
+      taken++;
+      packets++;
+      bytes += first.length;
+      continue;
+    }
+    // A chain on either side: find where the packet ends and whether it fits in what is left.
+    size_t last = taken;
+    uint64_t total = first.length;
+    while (in_[last].more)
+      total += in_[++last].length;
+    size_t end = used;
+    uint64_t capacity = 0;
+    while (end < room && capacity < total)
+      capacity += out_[end++].length;
+    if (capacity < total) {
+      if (used == 0 && room == tx.size()) { // the whole ring is free and it still does not fit
+        counters_[static_cast<size_t>(from)].too_long.fetch_add(1, std::memory_order_relaxed);
+        taken = last + 1;
+        continue;
+      }
+      blocked_ = true;
+      break;
+    }
+    uint32_t filled = 0;
+    uint32_t room_here = out_[used].length;
+    for (size_t s = taken; s <= last; s++) {
+      uint32_t done = 0;
+      while (done < in_[s].length) {
+        if (filled == room_here) {
+          out_[used].length = filled;
+          out_[used].more = true;
+          used++;
+          filled = 0;
+          room_here = out_[used].length;
+        }
+        uint32_t part = std::min(in_[s].length - done, room_here - filled);
+        std::memcpy(out_[used].data + filled, in_[s].data + done, part);
+        filled += part;
+        done += part;
+      }
+    }
+    out_[used].length = filled;
+    out_[used].more = false;
+    used++;
+    taken = last + 1;
+    packets++;
+    bytes += total;
+  }
+  BridgeCounters& counters = counters_[static_cast<size_t>(from)];
+  if (used > 0 && tx.commit(out_.data(), used)) {
+    counters.kicks.fetch_add(1, std::memory_order_relaxed);
+    if (!sys::kick(tx_event)) accuse(1 - from, Violation::doorbell);
+  }
+  rx.release(taken);
+  counters.packets.fetch_add(packets, std::memory_order_relaxed);
+  counters.bytes.fetch_add(bytes, std::memory_order_relaxed);
+  return taken > 0;
+}
+
+void Bridge::wait_for_packets(bool blocked) {
+  auto mask_all = [&](bool masked) {
+    for (auto& side : sides_) {
+      for (auto& queue : side.rx)
+        queue.ring().mask_interrupts(masked);
+    }
+  };
+  // A full ring has no doorbell: come back soon by ourselves.
+  if (blocked) {
+    struct epoll_event ignored {};
+    ::epoll_wait(epoll_.get(), &ignored, 1, 1);
+    return;
+  }
+  mask_all(false);
+  // Packets published before the unmasking was seen come without a kick: look again, and once more a little
+  // later, because peers test the mask without a barrier after they publish.
+  for (int round = 0; round < 2; round++) {
+    if (move(0) | move(1)) break;
+    if (violator_.load(std::memory_order_relaxed) >= 0) break;
+    struct epoll_event events[16];
+    int ready = ::epoll_wait(epoll_.get(), events, 16, round == 0 ? 1 : -1);
+    if (ready <= 0) continue;
+    for (int i = 0; i < ready; i++) {
+      if (events[i].data.fd != stop_event_.get()) sys::drain(events[i].data.fd);
+    }
+    counters_[0].wakeups.fetch_add(1, std::memory_order_relaxed);
+    break;
+  }
+  mask_all(true);
+}
+
+} // namespace nodevpp::memif

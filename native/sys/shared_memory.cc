@@ -1,0 +1,56 @@
+#include "sys/shared_memory.h"
+
+#include <fcntl.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+
+#include <cerrno>
+
+#include "sys/guard.h"
+
+namespace nodevpp::sys {
+
+SysError create_sealed_memfd(const char* name, size_t size, Fd* out) {
+  Fd fd(::memfd_create(name, MFD_CLOEXEC | MFD_ALLOW_SEALING));
+  if (!fd.valid()) return {errno, "memfd_create"};
+  if (::ftruncate(fd.get(), static_cast<off_t>(size)) != 0) return {errno, "ftruncate"};
+  if (::fcntl(fd.get(), F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL) != 0) return {errno, "fcntl"};
+  *out = std::move(fd);
+  return {};
+}
+
+SysError inspect_file(int fd, FileFacts* out) {
+  struct stat st {};
+  if (::fstat(fd, &st) != 0) return {errno, "fstat"};
+  out->regular = S_ISREG(st.st_mode);
+  out->size = st.st_size > 0 ? static_cast<uint64_t>(st.st_size) : 0;
+  int seals = ::fcntl(fd, F_GET_SEALS); // EINVAL for files that cannot carry seals
+  out->sealed_against_shrinking = seals >= 0 && (seals & F_SEAL_SHRINK) != 0;
+  return {};
+}
+
+SysError Mapping::map(int fd, size_t size, bool guarded, std::shared_ptr<Mapping>* out) {
+  void* data = ::mmap(nullptr, size, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+  if (data == MAP_FAILED) return {errno, "mmap"};
+  int guard = -1;
+  if (guarded) {
+    guard = guard_add(data, size);
+    if (guard < 0) {
+      ::munmap(data, size);
+      return {ENOSPC, "guard"};
+    }
+  }
+  out->reset(new Mapping(static_cast<uint8_t*>(data), size, guard));
+  return {};
+}
+
+Mapping::~Mapping() {
+  if (guard_ >= 0) guard_remove(guard_);
+  ::munmap(data_, size_);
+}
+
+bool Mapping::lost() const {
+  return guard_ >= 0 && guard_hit(guard_);
+}
+
+} // namespace nodevpp::sys
