@@ -6,12 +6,13 @@
 //
 // Invariant: a reader checks every bound before it reads; a Problem carries the way to the field.
 
+import { ipv4Text, ipv6Text } from '../../net/ip.js';
+import { macText } from '../../net/mac.js';
 import type { CodecMode } from './codec.js';
 import { ranges, type ArrayNode, type ListNode, type Node, type Part, type StructNode } from './plan.js';
 import { bytesOf, endOf, Row, startOf, tagOf } from './row.js';
 import * as rt from './runtime.js';
 import { Problem } from './runtime.js';
-import * as text from './text.js';
 import { unionReader, unionWriter } from './union.js';
 
 export type Writer = (value: unknown, target: Uint8Array, offset: number, tag: number) => number;
@@ -361,9 +362,9 @@ export class Closures {
       case 'string':
         return (bytes, offset) => rt.readString(bytes, offset, size);
       case 'bytes':
-        if (!exact && node.text === 'ip4') return text.readIp4;
-        if (!exact && node.text === 'ip6') return text.readIp6;
-        if (!exact && node.text === 'mac') return text.readMac;
+        if (!exact && node.text === 'ip4') return ipv4Text;
+        if (!exact && node.text === 'ip6') return ipv6Text;
+        if (!exact && node.text === 'mac') return macText;
         return (bytes, offset) => rt.readBytes(bytes, offset, size);
       case 'struct':
         if (node.text === 'address') return rt.readAddress;

@@ -7,12 +7,13 @@
 // identifiers; everything longer than some arithmetic is a call into runtime.ts. A problem is thrown without the way to
 // the field: the closures, run again, tell that.
 
+import { ipv4Text, ipv6Text } from '../../net/ip.js';
+import { macText } from '../../net/mac.js';
 import { Closures, hasDefaults, type RowMaker, type Skipper } from './closures.js';
 import type { CodecMode, Decoder, Encoder } from './codec.js';
 import type { EnumNode, ListNode, MessagePlan, Node, Part, StructNode, UnionNode } from './plan.js';
 import { bytesOf, endOf, Row, startOf, tagOf } from './row.js';
 import * as rt from './runtime.js';
-import * as text from './text.js';
 import { unionReader, unionWriter } from './union.js';
 
 let allowed: boolean | undefined;
@@ -376,7 +377,7 @@ class DecoderEmitter extends Emitter {
       case 'string':
         return this.call(rt.readString, 'b', offset, String(node.size));
       case 'bytes': {
-        const helper = { ip4: text.readIp4, ip6: text.readIp6, mac: text.readMac };
+        const helper = { ip4: ipv4Text, ip6: ipv6Text, mac: macText };
         if (node.text !== undefined && !exact) return this.call(helper[node.text], 'b', offset);
         return this.call(rt.readBytes, 'b', offset, String(node.size));
       }

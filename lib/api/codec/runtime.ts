@@ -3,9 +3,12 @@
 //
 // Invariant: the target has been zeroed and is large enough, so a writer writes only what is not zero.
 
+import { NetError } from '../../errors.js';
+import { ipv4Text, ipv6Text, scanIpv4, scanIpv6 } from '../../net/ip.js';
+import { putMac } from '../../net/mac.js';
 import type { IntegerType } from '../schema/model.js';
 import { ranges, type EnumNode } from './plan.js';
-import { isHex, readHex, readIp4, readIp6, writeHex, writeIp4, writeIp6, writeMac } from './text.js';
+import { isHex, readHex, writeHex } from './text.js';
 
 /** A value that does not fit, with the way to it from the outermost struct. Becomes a VppEncodeError or VppDecodeError. */
 export class Problem extends Error {
@@ -323,28 +326,46 @@ function textual(value: unknown): value is string {
   return typeof value === 'string' && !value.startsWith('0x');
 }
 
+/** Throws: a text that is no address, and why. */
+function badText(value: string, what: string, reason: string): never {
+  throw new Problem(`${describe(value)} is no ${what}: ${reason}`);
+}
+
 export function writeIp4Value(value: unknown, target: Uint8Array, offset: number): void {
-  if (!textual(value)) writeExactly(value, target, offset, 4);
-  else if (!writeIp4(value, 0, value.length, target, offset))
-    throw new Problem(`${describe(value)} is no IPv4 address`);
+  if (!textual(value)) {
+    writeExactly(value, target, offset, 4);
+    return;
+  }
+  const reason = scanIpv4(value, 0, value.length, target, offset);
+  if (reason !== '') badText(value, 'IPv4 address', reason);
 }
 
 export function writeIp6Value(value: unknown, target: Uint8Array, offset: number): void {
-  if (!textual(value)) writeExactly(value, target, offset, 16);
-  else if (!writeIp6(value, 0, value.length, target, offset))
-    throw new Problem(`${describe(value)} is no IPv6 address`);
+  if (!textual(value)) {
+    writeExactly(value, target, offset, 16);
+    return;
+  }
+  const reason = scanIpv6(value, 0, value.length, target, offset);
+  if (reason !== '') badText(value, 'IPv6 address', reason);
 }
 
 export function writeMacValue(value: unknown, target: Uint8Array, offset: number): void {
-  if (!textual(value)) writeExactly(value, target, offset, 6);
-  else if (!writeMac(value, target, offset)) throw new Problem(`${describe(value)} is no MAC address`);
+  if (!textual(value)) {
+    writeExactly(value, target, offset, 6);
+    return;
+  }
+  try {
+    putMac(target, offset, value);
+  } catch (error) {
+    throw error instanceof NetError ? new Problem(error.message) : error;
+  }
 }
 
 /** Family (ADDRESS_IP4 0, ADDRESS_IP6 1) and address, 17 bytes, from text or 4 or 16 bytes. False: the value is neither. */
 export function writeAddress(value: unknown, target: Uint8Array, offset: number): boolean {
   if (typeof value === 'string') {
-    if (!writeAddressText(value, value.length, target, offset))
-      throw new Problem(`${describe(value)} is no IP address`);
+    const reason = scanAddress(value, value.length, target, offset);
+    if (reason !== '') badText(value, 'IP address', reason);
     return true;
   }
   if (!(value instanceof Uint8Array)) return false;
@@ -355,16 +376,21 @@ export function writeAddress(value: unknown, target: Uint8Array, offset: number)
   return true;
 }
 
-function writeAddressText(text: string, to: number, target: Uint8Array, offset: number): boolean {
-  if (writeIp4(text, 0, to, target, offset + 1)) {
-    target[offset] = 0;
-    return true;
-  }
-  if (writeIp6(text, 0, to, target, offset + 1)) {
+/** Writes the address text[0, end) with its family in front; '' or the reason of the refusal. */
+function scanAddress(text: string, end: number, target: Uint8Array, offset: number): string {
+  if (isIp6(text)) {
+    if (text.startsWith('af') && writeUnknownFamily(text.slice(0, end), target, offset)) return '';
     target[offset] = 1;
-    return true;
+    return scanIpv6(text, 0, end, target, offset + 1);
   }
-  return text.startsWith('af') && writeUnknownFamily(text.slice(0, to), target, offset);
+  target[offset] = 0;
+  return scanIpv4(text, 0, end, target, offset + 1);
+}
+
+/** Whether an address's text is of the family with colons: one is among its first five characters. */
+export function isIp6(text: string): boolean {
+  for (let at = 0; at < 5; at++) if (text.charCodeAt(at) === 58) return true;
+  return false;
 }
 
 /** `af7:0x…`: what readAddress() makes of a family it does not know. */
@@ -379,8 +405,8 @@ function writeUnknownFamily(text: string, target: Uint8Array, offset: number): b
 
 export function readAddress(bytes: Uint8Array, offset: number): string {
   const family = bytes[offset]!;
-  if (family === 0) return readIp4(bytes, offset + 1);
-  return family === 1 ? readIp6(bytes, offset + 1) : `af${family}:${readHex(bytes, offset + 1, 16)}`;
+  if (family === 0) return ipv4Text(bytes, offset + 1);
+  return family === 1 ? ipv6Text(bytes, offset + 1) : `af${family}:${readHex(bytes, offset + 1, 16)}`;
 }
 
 /** The number behind the last `/`, at most `max`; -1 when there is none. */
@@ -396,38 +422,42 @@ function prefixLength(text: string, slash: number, max: number): number {
   return value <= max ? value : -1;
 }
 
+function needSlash(value: string, what: string): number {
+  const slash = value.lastIndexOf('/');
+  return slash > 0 ? slash : badText(value, what, 'an address, / and the number of bits are needed');
+}
+
+function needLength(value: string, slash: number, max: number, what: string): number {
+  const length = prefixLength(value, slash, max);
+  return length >= 0 ? length : badText(value, what, `a number of bits from 0 to ${max} is needed behind the /`);
+}
+
 /** `10.0.0.0/8` or `2001:db8::/32` as address and length, 18 bytes. False: the value is no text. */
 export function writePrefix(value: unknown, target: Uint8Array, offset: number): boolean {
   if (typeof value !== 'string') return false;
-  const slash = value.lastIndexOf('/');
-  if (slash > 0 && writeAddressText(value, slash, target, offset)) {
-    const family = target[offset]!;
-    const length = prefixLength(value, slash, family === 0 ? 32 : family === 1 ? 128 : 255);
-    if (length >= 0) {
-      target[offset + 17] = length;
-      return true;
-    }
-  }
-  throw new Problem(`${describe(value)} is no prefix: an address, / and the number of bits are needed`);
+  const slash = needSlash(value, 'prefix');
+  const reason = scanAddress(value, slash, target, offset);
+  if (reason !== '') badText(value, 'prefix', reason);
+  const family = target[offset]!;
+  target[offset + 17] = needLength(value, slash, family === 0 ? 32 : family === 1 ? 128 : 255, 'prefix');
+  return true;
 }
 
 export function writeIp4Prefix(value: unknown, target: Uint8Array, offset: number): boolean {
   if (typeof value !== 'string') return false;
-  const slash = value.lastIndexOf('/');
-  const length = prefixLength(value, slash, 32);
-  if (length < 0 || !writeIp4(value, 0, slash, target, offset))
-    throw new Problem(`${describe(value)} is no IPv4 prefix`);
-  target[offset + 4] = length;
+  const slash = needSlash(value, 'IPv4 prefix');
+  const reason = scanIpv4(value, 0, slash, target, offset);
+  if (reason !== '') badText(value, 'IPv4 prefix', reason);
+  target[offset + 4] = needLength(value, slash, 32, 'IPv4 prefix');
   return true;
 }
 
 export function writeIp6Prefix(value: unknown, target: Uint8Array, offset: number): boolean {
   if (typeof value !== 'string') return false;
-  const slash = value.lastIndexOf('/');
-  const length = prefixLength(value, slash, 128);
-  if (length < 0 || !writeIp6(value, 0, slash, target, offset))
-    throw new Problem(`${describe(value)} is no IPv6 prefix`);
-  target[offset + 16] = length;
+  const slash = needSlash(value, 'IPv6 prefix');
+  const reason = scanIpv6(value, 0, slash, target, offset);
+  if (reason !== '') badText(value, 'IPv6 prefix', reason);
+  target[offset + 16] = needLength(value, slash, 128, 'IPv6 prefix');
   return true;
 }
 
@@ -436,11 +466,11 @@ export function readPrefix(bytes: Uint8Array, offset: number): string {
 }
 
 export function readIp4Prefix(bytes: Uint8Array, offset: number): string {
-  return `${readIp4(bytes, offset)}/${bytes[offset + 4]!}`;
+  return `${ipv4Text(bytes, offset)}/${bytes[offset + 4]!}`;
 }
 
 export function readIp6Prefix(bytes: Uint8Array, offset: number): string {
-  return `${readIp6(bytes, offset)}/${bytes[offset + 16]!}`;
+  return `${ipv6Text(bytes, offset)}/${bytes[offset + 16]!}`;
 }
 
 /** Throws: the bytes end before the message does. */

@@ -6,9 +6,10 @@
 //
 // Invariant: what is not written by an arm is zero.
 
+import { ipv4Text, ipv6Text, scanIpv4, scanIpv6 } from '../../net/ip.js';
 import type { Part, UnionNode } from './plan.js';
-import { describe, listLength, Problem, readBytes, writeBytes } from './runtime.js';
-import { readHex, readIp4, readIp6, writeIp4, writeIp6 } from './text.js';
+import { describe, isIp6, listLength, Problem, readBytes, writeBytes } from './runtime.js';
+import { readHex } from './text.js';
 
 type ArmWriter = (value: unknown, target: Uint8Array, offset: number) => unknown;
 type ArmReader = (bytes: Uint8Array, offset: number) => unknown;
@@ -38,10 +39,9 @@ export function unionWriter(node: UnionNode, cases: Cases, writers: readonly Arm
 
   return (value, target, offset, tag) => {
     if (node.text === 'ip' && typeof value === 'string' && !value.startsWith('0x')) {
-      const arm = value.includes(':') ? 1 : 0;
-      const done =
-        arm === 1 ? writeIp6(value, 0, value.length, target, offset) : writeIp4(value, 0, value.length, target, offset);
-      if (!done) throw new Problem(`${describe(value)} is no IP address`);
+      const arm = isIp6(value) ? 1 : 0;
+      const reason = (arm === 1 ? scanIpv6 : scanIpv4)(value, 0, value.length, target, offset);
+      if (reason !== '') throw new Problem(`${describe(value)} is no IP address: ${reason}`);
       check(arm, tag);
       return;
     }
@@ -100,7 +100,7 @@ export function unionReader(node: UnionNode, cases: Cases, readers: readonly Arm
   if (node.text === 'ip' && !exact) {
     return (bytes, offset, tag) => {
       const arm = cases.get(tag);
-      return arm === 0 ? readIp4(bytes, offset) : arm === 1 ? readIp6(bytes, offset) : readHex(bytes, offset, 16);
+      return arm === 0 ? ipv4Text(bytes, offset) : arm === 1 ? ipv6Text(bytes, offset) : readHex(bytes, offset, 16);
     };
   }
   return (bytes, offset, tag) => {

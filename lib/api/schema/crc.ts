@@ -59,8 +59,9 @@ function fold(fields: readonly FieldDef[], scope: TypeScope, start: number, dept
  *
  * @example
  * ```ts
+ * import assert from 'node:assert/strict';
  * import { computeCrc, loadBundled } from 'node-vpp/api';
- * console.log(computeCrc(loadBundled('26.06').message('control_ping')!)); // 0x51077d14
+ * assert.equal(computeCrc(loadBundled('26.06').message('control_ping')!), '0x51077d14');
  * ```
  */
 export function computeCrc(def: MessageDef): string {

@@ -213,10 +213,13 @@ function serviceText(service: ServiceDef | undefined): string {
  *
  * @example
  * ```ts
+ * import assert from 'node:assert/strict';
  * import { explainDifference, loadBundled } from 'node-vpp/api';
- * const before = loadBundled('24.10').message('sw_interface_set_rx_placement')!;
- * const after = loadBundled('26.06').message('sw_interface_set_rx_placement')!;
- * console.log(explainDifference(before, after)); // []
+ * const before = loadBundled('25.10').message('ikev2_profile_details')!;
+ * const after = loadBundled('26.06').message('ikev2_profile_details')!;
+ * const [first] = explainDifference(before, after);
+ * assert.equal(first?.kind, 'field-added');
+ * assert.equal(first?.path, 'profile.ike_ts.prf_alg');
  * ```
  */
 export function explainDifference(

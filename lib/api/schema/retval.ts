@@ -34,8 +34,9 @@ export function retvals(): ReadonlyMap<number, RetvalInfo> {
  *
  * @example
  * ```ts
+ * import assert from 'node:assert/strict';
  * import { retvalName } from 'node-vpp/api';
- * console.log(retvalName(-6)?.name); // NO_SUCH_ENTRY
+ * assert.equal(retvalName(-6)?.name, 'NO_SUCH_ENTRY');
  * ```
  */
 export function retvalName(retval: number): RetvalInfo | undefined {

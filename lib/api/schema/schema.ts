@@ -26,9 +26,10 @@ export interface SchemaSource {
  *
  * @example
  * ```ts
+ * import assert from 'node:assert/strict';
  * import { loadBundled } from 'node-vpp/api';
  * const schema = loadBundled('26.06');
- * console.log(schema.service('show_version')?.reply); // show_version_reply
+ * assert.equal(schema.service('show_version')?.reply, 'show_version_reply');
  * ```
  */
 export interface Schema {
