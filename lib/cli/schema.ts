@@ -32,8 +32,9 @@ export function openSchema(name: string): Schema {
 }
 
 /** What a message is for: `request`, `dump`, `event`, … */
-export function kindOf(schema: Schema, message: string): string {
+function kindOf(schema: Schema, message: string, events: ReadonlySet<string>): string {
   const service = schema.service(message);
+  if (events.has(message)) return 'event';
   if (service === undefined) return /_(reply|details)(_v\d+)?$/.test(message) ? 'answer' : 'message';
   if (service.reply === null) return 'no answer';
   return service.stream ? 'dump' : 'request';
@@ -51,10 +52,11 @@ export interface MessageRow {
 /** The messages whose name contains the pattern. */
 export function listMessages(schema: Schema, pattern = ''): MessageRow[] {
   const rows: MessageRow[] = [];
+  const events = new Set([...schema.messageNames()].flatMap((name) => schema.service(name)?.events ?? []));
   for (const name of schema.messageNames()) {
     if (!name.includes(pattern)) continue;
     const { crc, module, options } = schema.message(name)!;
-    rows.push({ name, crc, module, kind: kindOf(schema, name), deprecated: 'deprecated' in options });
+    rows.push({ name, crc, module, kind: kindOf(schema, name, events), deprecated: 'deprecated' in options });
   }
   return rows;
 }

@@ -185,19 +185,19 @@ export class Closures {
     const writeParts: Writer = (value, target, offset, tag) => {
       const fields = value as Fields;
       for (const name in fields) {
-        if (!knownSet.has(name) && fields[name] !== undefined) rt.unknownField(name, known);
+        if (!knownSet.has(name) && rt.fieldOf(fields, name) !== undefined) rt.unknownField(name, known);
       }
       let moved = 0;
       for (const { part, write } of steps) {
         if (part.role === 'count') continue;
         const at = offset + (part.offset >= 0 ? part.offset : runningOffset(node, part)) + moved;
-        const given = fields[part.name];
+        const given = rt.fieldOf(fields, part.name);
         const { node: inner } = part;
         inside(part.name, () => {
           if (inner.kind === 'list') {
             const { counter } = inner;
             const type = counter.node.kind === 'number' ? counter.node.type : 'u32';
-            const length = rt.countList(given, fields[counter.name], counter.name, type, inner.bytes);
+            const length = rt.countList(given, rt.fieldOf(fields, counter.name), counter.name, type, inner.bytes);
             const counterAt = offset + counter.offset;
             const before = readNumber(type, target, counterAt);
             if (before !== 0 && before !== length)
@@ -232,7 +232,7 @@ export class Closures {
     const from = part.tag?.from;
     if (from === undefined) return -1;
     if (from === 'outer') return outer;
-    const value = fields[from.name] ?? from.default ?? 0;
+    const value = rt.fieldOf(fields, from.name) ?? from.default ?? 0;
     if (from.node.kind === 'enum') return rt.enumValue(value, from.node);
     return typeof value === 'number' ? value : -1;
   }
@@ -273,7 +273,7 @@ export class Closures {
         return (value) => {
           if (typeof value !== 'object' || value === null) return 0;
           let size = 0;
-          for (const step of steps) size += step.size((value as Fields)[step.name] ?? step.value);
+          for (const step of steps) size += step.size(rt.fieldOf(value as Fields, step.name) ?? step.value);
           return size;
         };
       }

@@ -188,7 +188,8 @@ class CompiledCodec implements MessageCodec {
 
   /** The error to throw for a failed encode: the closures are run again to find the field, then the target is forgotten. */
   #encodeError(error: unknown, fields: object): unknown {
-    if (error instanceof Problem && error.path !== '') return new VppEncodeError(this.name, error.path, error.message);
+    if (error instanceof Problem && error.path !== '' && !this.#generated)
+      return new VppEncodeError(this.name, error.path, error.message);
     try {
       const { extra, write } = this.#closureEncoder();
       write(fields, new Uint8Array(this.fixedSize + extra(fields)), 0);
@@ -200,7 +201,7 @@ class CompiledCodec implements MessageCodec {
   }
 
   #decodeError(error: unknown, bytes: Uint8Array, start: number, end: number): unknown {
-    if (error instanceof Problem && error.path !== '') return new VppDecodeError(this.name, error.path, error.message);
+    if (error instanceof Problem && !this.#generated) return new VppDecodeError(this.name, error.path, error.message);
     try {
       this.#closureDecoder()(bytes, start, checkedEnd(bytes, start, end));
     } catch (found) {

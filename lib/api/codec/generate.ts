@@ -33,7 +33,6 @@ export function codeGenerationAllowed(): boolean {
 }
 
 const key = (name: string): string => JSON.stringify(name);
-const field = (name: string): string => `v[${key(name)}]`;
 const at = (offset: number): string => (offset === 0 ? 'o' : `o+${offset}`);
 
 /** Source text of the functions of one message, and the values they refer to. */
@@ -114,6 +113,11 @@ const fitting: Readonly<Record<string, string>> = {
 };
 
 class EncoderEmitter extends Emitter {
+  /** The source of a field of `v`. */
+  #field(name: string): string {
+    return name in Object.prototype ? this.call(rt.fieldOf, 'v', key(name)) : `v[${key(name)}]`;
+  }
+
   /** Statements that write the value `x`, of fixed size, at an offset. */
   write(node: Node, offset: string, tag: string, part: Part | undefined): string {
     switch (node.kind) {
@@ -201,7 +205,7 @@ class EncoderEmitter extends Emitter {
     const type = (counter.node as { type: string }).type;
     const offset = at(counter.offset);
     let code =
-      `n=${this.call(rt.countList, 'x', field(counter.name), key(counter.name), key(type), String(node.bytes))};` +
+      `n=${this.call(rt.countList, 'x', this.#field(counter.name), key(counter.name), key(type), String(node.bytes))};` +
       `if(${numberAt(type, 't', counter.offset)}!==0&&${numberAt(type, 't', counter.offset)}!==n)${this.call(rt.badStruct, 'x', '"list"')};` +
       putNumber(counter.node.size, 'n', offset);
     if (node.bytes) return `${code}${this.call(rt.writeBytes, 'x', 't', 'q', 'n')};q+=n;`;
@@ -245,7 +249,7 @@ class EncoderEmitter extends Emitter {
           if (moving) body.push(`q+=${inner.size};`);
           continue;
         }
-        body.push(`x=${field(part.name)};`);
+        body.push(`x=${this.#field(part.name)};`);
         if (inner.kind === 'list') {
           body.push(this.#list(inner));
           continue;
@@ -276,7 +280,7 @@ class EncoderEmitter extends Emitter {
     const from = part.tag?.from;
     if (from === undefined) return '-1';
     if (from === 'outer') return 'd';
-    const value = `${field(from.name)}??${from.default === undefined ? '0' : literal(from.default)}`;
+    const value = `${this.#field(from.name)}??${from.default === undefined ? '0' : literal(from.default)}`;
     if (from.node.kind === 'enum') return this.call(rt.enumValue, value, this.constant(from.node));
     return this.call(tagNumber, value);
   }
@@ -299,7 +303,9 @@ class EncoderEmitter extends Emitter {
           const parts = node.parts.filter((part) => part.node.variable);
           const terms = parts.map((part) => {
             const value =
-              part.default === undefined ? field(part.name) : `(${field(part.name)}??${literal(part.default)})`;
+              part.default === undefined
+                ? this.#field(part.name)
+                : `(${this.#field(part.name)}??${literal(part.default)})`;
             return part.node.kind === 'text' ? this.call(rt.byteLength, value) : `${this.size(part.node)}(${value})`;
           });
           this.lines.push(
@@ -526,7 +532,7 @@ class RowEmitter extends DecoderEmitter {
       for (const [index, part] of node.parts.entries()) {
         if (part.role === 'header') continue;
         getters.push(
-          `get ${key(part.name)}(){const b=${bytes!},o=${start!},e=${end!},d=${tag!};${this.#getter(node, part, index)}}`,
+          `get [${key(part.name)}](){const b=${bytes!},o=${start!},e=${end!},d=${tag!};${this.#getter(node, part, index)}}`,
         );
       }
       const whole = node.variable

@@ -42,6 +42,14 @@ export function describe(value: unknown): string {
   }
 }
 
+/** A field as it is given: what every object inherits (`constructor`, `toString`) is not. */
+export function fieldOf(fields: Readonly<Record<string, unknown>>, name: string): unknown {
+  const value = fields[name];
+  return typeof value === 'function' && value === (Object.prototype as unknown as Record<string, unknown>)[name]
+    ? undefined
+    : value;
+}
+
 export function zero(target: Uint8Array, from: number, to: number): void {
   if (to - from > 48) target.fill(0, from, to);
   else for (let at = from; at < to; at++) target[at] = 0;
@@ -303,9 +311,12 @@ export function writeBytes(value: unknown, target: Uint8Array, offset: number, s
   }
 }
 
-/** A copy, so that what is decoded does not keep a receive buffer alive. */
+/** A copy, so that what is decoded does not keep a receive buffer alive; never a Buffer, whatever `bytes` is. */
 export function readBytes(bytes: Uint8Array, offset: number, size: number): Uint8Array {
-  return Uint8Array.prototype.slice.call(bytes, offset, offset + size);
+  const copy = new Uint8Array(size);
+  if (size > 64) copy.set(bytes.subarray(offset, offset + size));
+  else for (let at = 0; at < size; at++) copy[at] = bytes[offset + at]!;
+  return copy;
 }
 
 // ---- addresses -----------------------------------------------------------------------------------------------------------
@@ -387,9 +398,9 @@ function scanAddress(text: string, end: number, target: Uint8Array, offset: numb
   return scanIpv4(text, 0, end, target, offset + 1);
 }
 
-/** Whether an address's text is of the family with colons: one is among its first five characters. */
+/** Whether an address's text is of the family with colons: one is among its first six characters (`af100:0x…`). */
 export function isIp6(text: string): boolean {
-  for (let at = 0; at < 5; at++) if (text.charCodeAt(at) === 58) return true;
+  for (let at = 0; at < 6; at++) if (text.charCodeAt(at) === 58) return true;
   return false;
 }
 

@@ -186,6 +186,8 @@ export function writeTypes(schema: Schema, options: WriteTypesOptions): string {
   return [
     `// ${options.header}`,
     `import type { BigIn, BytesIn, EnumIn, EnumOut, FlagsIn } from '${options.from}';`,
+    // Without this a declaration file exports what is only declared.
+    ...(options.values ? [] : ['export {};']),
     ...writeUserTypes(schema, options.values),
     ...map('Decoded', outputs),
     'export namespace In {',
