@@ -16,21 +16,12 @@ import { gunzipSync } from 'node:zlib';
 import ts from 'typescript';
 import {
   bundledReleases,
-  computeCrc,
   createCodec,
-  diffSchemas,
-  differenceKinds,
-  explainDifference,
   loadBundled,
   mergeSchemas,
   newestRelease,
-  readApiJson,
-  readCompact,
   retvalName,
   retvals,
-  schemaFromJson,
-  writeApiJson,
-  writeCompact,
   type CodecOptions,
   type DetailsOf,
   type FieldsArgument,
@@ -41,6 +32,17 @@ import {
   type RequestName,
   type Schema,
 } from 'node-vpp/api';
+import {
+  computeCrc,
+  diffSchemas,
+  differenceKinds,
+  explainDifference,
+  readApiJson,
+  readCompact,
+  schemaFromJson,
+  writeApiJson,
+  writeCompact,
+} from 'node-vpp/api/schema';
 import { if_status_flags, if_type } from 'node-vpp/api/26.06';
 import type { Api as Api2410 } from 'node-vpp/api/24.10';
 import { sourcesBelow, testDocExamples } from './support/doc-examples.js';
@@ -52,6 +54,9 @@ const root = fileURLToPath(new URL('../../..', import.meta.url));
 const runs = Number(process.env.NODE_VPP_RUNS ?? 2);
 const fuzzInputs = Number(process.env.NODE_VPP_FUZZ ?? 20_000);
 const schema = loadBundled('26.06');
+
+// Long runs by hand take longer than a test is given.
+if (runs > 2 || fuzzInputs > 20_000) t.setTimeout(0);
 const backends = ['generated', 'closures'] as const;
 
 const hexOf = (bytes: Uint8Array): string => Buffer.from(bytes).toString('hex');

@@ -8,7 +8,7 @@ import { ipv4Text, ipv6Text, scanIpv4, scanIpv6 } from '../../net/ip.js';
 import { putMac } from '../../net/mac.js';
 import type { IntegerType } from '../schema/model.js';
 import { ranges, type EnumNode } from './plan.js';
-import { isHex, readHex, writeHex } from './text.js';
+import { isHex, looksLikeHex, readHex, writeHex } from './text.js';
 
 /** A value that does not fit, with the way to it from the outermost struct. Becomes a VppEncodeError or VppDecodeError. */
 export class Problem extends Error {
@@ -82,8 +82,8 @@ export function unknownField(name: string, known: readonly string[]): never {
 /** The number of an enum value that is given by name, or (for masks) as a list of names. */
 export function enumValue(value: unknown, node: EnumNode): number {
   if (typeof value === 'number') {
-    const [min, max] = ranges[node.type];
-    if (Number.isInteger(value) && value >= min && value <= max) return value;
+    const range = ranges[node.type];
+    if (Number.isInteger(value) && value >= range[0] && value <= range[1]) return value;
     // `A | B` is negative when the top bit is set.
     if (node.mask && node.type === 'u32' && (value | 0) === value) return value >>> 0;
     badNumber(value, node.type);
@@ -334,7 +334,7 @@ function writeExactly(value: unknown, target: Uint8Array, offset: number, size: 
 }
 
 function textual(value: unknown): value is string {
-  return typeof value === 'string' && !value.startsWith('0x');
+  return typeof value === 'string' && !looksLikeHex(value);
 }
 
 /** Throws: a text that is no address, and why. */

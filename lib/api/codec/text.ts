@@ -10,6 +10,11 @@ export function readHex(bytes: Uint8Array, offset: number, size: number): string
   return text;
 }
 
+/** Whether a text begins with `0x`, as no address does. */
+export function looksLikeHex(text: string): boolean {
+  return text.charCodeAt(0) === 48 && text.charCodeAt(1) === 120;
+}
+
 /** Whether a text is `0x` and an even number of hex digits. */
 export function isHex(text: string): boolean {
   return text.length % 2 === 0 && /^0x[0-9a-fA-F]*$/.test(text);

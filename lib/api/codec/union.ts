@@ -9,7 +9,7 @@
 import { ipv4Text, ipv6Text, scanIpv4, scanIpv6 } from '../../net/ip.js';
 import type { Part, UnionNode } from './plan.js';
 import { describe, isIp6, listLength, Problem, readBytes, writeBytes } from './runtime.js';
-import { readHex } from './text.js';
+import { looksLikeHex, readHex } from './text.js';
 
 type ArmWriter = (value: unknown, target: Uint8Array, offset: number) => unknown;
 type ArmReader = (bytes: Uint8Array, offset: number) => unknown;
@@ -38,7 +38,7 @@ export function unionWriter(node: UnionNode, cases: Cases, writers: readonly Arm
   };
 
   return (value, target, offset, tag) => {
-    if (node.text === 'ip' && typeof value === 'string' && !value.startsWith('0x')) {
+    if (node.text === 'ip' && typeof value === 'string' && !looksLikeHex(value)) {
       const arm = isIp6(value) ? 1 : 0;
       const reason = (arm === 1 ? scanIpv6 : scanIpv4)(value, 0, value.length, target, offset);
       if (reason !== '') throw new Problem(`${describe(value)} is no IP address: ${reason}`);

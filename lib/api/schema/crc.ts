@@ -60,7 +60,7 @@ function fold(fields: readonly FieldDef[], scope: TypeScope, start: number, dept
  * @example
  * ```ts
  * import assert from 'node:assert/strict';
- * import { computeCrc, loadBundled } from 'node-vpp/api';
+ * import { computeCrc, loadBundled } from 'node-vpp/api/schema';
  * assert.equal(computeCrc(loadBundled('26.06').message('control_ping')!), '0x51077d14');
  * ```
  */

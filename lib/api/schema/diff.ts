@@ -214,7 +214,7 @@ function serviceText(service: ServiceDef | undefined): string {
  * @example
  * ```ts
  * import assert from 'node:assert/strict';
- * import { explainDifference, loadBundled } from 'node-vpp/api';
+ * import { explainDifference, loadBundled } from 'node-vpp/api/schema';
  * const before = loadBundled('25.10').message('ikev2_profile_details')!;
  * const after = loadBundled('26.06').message('ikev2_profile_details')!;
  * const [first] = explainDifference(before, after);

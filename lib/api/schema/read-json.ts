@@ -270,7 +270,7 @@ function parse(text: string, what: string): Json {
  * @example
  * ```ts
  * import assert from 'node:assert/strict';
- * import { schemaFromJson } from 'node-vpp/api';
+ * import { schemaFromJson } from 'node-vpp/api/schema';
  * const schema = schemaFromJson('{"messages":[["ping",["u16","_vl_msg_id"],{"crc":"0x01020304"}]]}');
  * assert.equal(schema.crc('ping'), '0x01020304');
  * ```
