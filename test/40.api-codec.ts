@@ -56,7 +56,7 @@ const fuzzInputs = Number(process.env.NODE_VPP_FUZZ ?? 20_000);
 const schema = loadBundled('26.06');
 
 // Long runs by hand take longer than a test is given.
-if (runs > 2 || fuzzInputs > 20_000) t.setTimeout(0);
+t.setTimeout(runs > 2 || fuzzInputs > 20_000 ? 0 : 120_000);
 const backends = ['generated', 'closures'] as const;
 
 const hexOf = (bytes: Uint8Array): string => Buffer.from(bytes).toString('hex');
@@ -247,7 +247,7 @@ void t.test('what does not fit is an error that names the field, and nothing is 
     ['sw_interface_set_flags', { flags: ['UP'] }, 'flags', /no member/],
     ['sw_interface_set_flags', { flag: 1 }, 'flag', /no such field; there are sw_if_index, flags/],
     ['sw_interface_set_flags', { context: 1 }, 'context', /the connection fills in this field/],
-    ['sw_interface_set_flags', 7, '', /7 is no sw_interface_set_flags: an object/],
+    ['sw_interface_set_flags', 7, '', /a number is no sw_interface_set_flags: an object/],
     ['sw_interface_set_flags', null, '', /null is no/],
     ['control_ping', { x: 1 }, 'x', /there are no fields/],
     ['ip_route_add_del_v2', { is_add: 2 }, 'is_add', /2 is no bool/],
@@ -284,7 +284,7 @@ void t.test('what does not fit is an error that names the field, and nothing is 
     ['sw_interface_details', { tag: 'é'.repeat(33) }, 'tag', /takes 66 bytes/],
     ['sw_interface_details', { tag: 'a\0b' }, 'tag', /NUL inside/],
     ['sw_interface_details', { tag: '\ud800' }, 'tag', /half a surrogate/],
-    ['sw_interface_details', { tag: 5 }, 'tag', /5 is no text/],
+    ['sw_interface_details', { tag: 5 }, 'tag', /a number is no text/],
     ['sw_interface_details', { mtu: [1, 2, 3, 4, 5] }, 'mtu', /has 5 elements, the field has room for 4/],
     ['sw_interface_details', { mtu: [1, -2] }, 'mtu[1]', /-2 is no u32/],
     ['sw_interface_details', { l2_address: '02:fe' }, 'l2_address', /MAC address/],
@@ -295,8 +295,18 @@ void t.test('what does not fit is an error that names the field, and nothing is 
       'interface.private_key',
       /33 bytes, the field has room for 32/,
     ],
-    ['wireguard_interface_create', { interface: { private_key: [256] } }, 'interface.private_key[0]', /256 is no byte/],
-    ['wireguard_interface_create', { interface: { private_key: '0x123' } }, 'interface.private_key', /is no bytes/],
+    [
+      'wireguard_interface_create',
+      { interface: { private_key: [256] } },
+      'interface.private_key[0]',
+      /an integer from 0 to 255 is needed/,
+    ],
+    [
+      'wireguard_interface_create',
+      { interface: { private_key: '0x123' } },
+      'interface.private_key',
+      /a text of 5 characters is no bytes/,
+    ],
     [
       'acl_plugin_get_conn_table_max_entries_reply',
       { conn_table_max_entries: -1n },
@@ -325,6 +335,13 @@ void t.test('what does not fit is an error that names the field, and nothing is 
       // The size of nonsense is some number: whoever asks for it gets to encode(), which complains.
       t.type(codec.size(fields as object), 'number');
     }
+  }
+  const secret = 'c2VjcmV0IHNlY3JldCBzZWNyZXQgc2VjcmV0IHNlYyE=';
+  for (const fields of [{ private_key: secret }, { private_key: [secret] }, secret]) {
+    const error = t.throws(() =>
+      encode(schema.codec('wireguard_interface_create')!, { interface: fields }),
+    ) as unknown as Error;
+    t.notMatch(error.message, secret, 'a key does not get into the text');
   }
   const codec = schema.codec('control_ping')!;
   t.throws(() => codec.encode({}, new Uint8Array(9), 0), { message: /10 bytes are needed, the target has 9 left/ });
@@ -420,9 +437,11 @@ for (const [release, count] of [
 }
 
 void t.test('decode(encode(value)) is the value, for random values of every message of every release', async (t) => {
-  for (const release of bundledReleases) {
+  for (const release of [...bundledReleases].reverse()) {
     const of = loadBundled(release);
     for (const name of of.messageNames()) {
+      // What has not changed up to the newest release has been tested with it, unless there is time.
+      if (runs <= 2 && of !== schema && of.crc(name) === schema.crc(name)) continue;
       const [codec, closures] = backends.map((backend) => of.codec(name, { backend })!) as [MessageCodec, MessageCodec];
       const property = fc.property(messageValues(of.message(name)!), (value) => {
         const bytes = encode(codec, value);
@@ -461,6 +480,8 @@ function plainOf(value: unknown): unknown {
 void t.test('a message cut at any length is a typed error, even when the rest lies behind it', async (t) => {
   let cuts = 0;
   const wrong: string[] = [];
+  const { stackTraceLimit } = Error;
+  Error.stackTraceLimit = 0;
   for (const { message, bytes } of goldenVectors('26.06')) {
     const given = Buffer.from(bytes, 'hex');
     for (const backend of backends) {
@@ -478,6 +499,7 @@ void t.test('a message cut at any length is a typed error, even when the rest li
       }
     }
   }
+  Error.stackTraceLimit = stackTraceLimit;
   t.strictSame(wrong.slice(0, 10), []);
   t.ok(cuts > 150_000, `${cuts} cuts`);
   t.throws(() => schema.codec('ip_route_v2_details')!.decode(Buffer.alloc(200, 1), 0, 60), {

@@ -42,6 +42,12 @@ export function describe(value: unknown): string {
   }
 }
 
+/** As describe(), for values that may be secret (keys, passwords): texts and numbers only by kind. */
+function describeKind(value: unknown): string {
+  if (typeof value === 'string') return `a text of ${value.length} characters`;
+  return typeof value === 'number' || typeof value === 'bigint' ? `a ${typeof value}` : describe(value);
+}
+
 /** A field as it is given: what every object inherits (`constructor`, `toString`) is not. */
 export function fieldOf(fields: Readonly<Record<string, unknown>>, name: string): unknown {
   const value = fields[name];
@@ -67,7 +73,7 @@ export function badBool(value: unknown): never {
 
 /** The object that a struct is encoded from. */
 export function badStruct(value: unknown, name: string): never {
-  throw new Problem(`${describe(value)} is no ${name}: an object with its fields is needed`);
+  throw new Problem(`${describeKind(value)} is no ${name}: an object with its fields is needed`);
 }
 
 export function unknownField(name: string, known: readonly string[]): never {
@@ -202,7 +208,7 @@ function writeUtf8(text: string, target: Uint8Array, offset: number): number {
 
 /** Writes text into its fixed `size` bytes. */
 export function writeString(value: unknown, target: Uint8Array, offset: number, size: number): void {
-  if (typeof value !== 'string') throw new Problem(`${describe(value)} is no text`);
+  if (typeof value !== 'string') throw new Problem(`${describeKind(value)} is no text`);
   const length = byteLength(value);
   if (length > size) throw new Problem(`the text takes ${length} bytes, the field has ${size}`);
   if (value.includes('\0')) throw new Problem('the text has a NUL inside, which would end it');
@@ -211,7 +217,7 @@ export function writeString(value: unknown, target: Uint8Array, offset: number, 
 
 /** Writes text behind its u32 length; returns the end. */
 export function writeText(value: unknown, target: Uint8Array, offset: number): number {
-  if (typeof value !== 'string') throw new Problem(`${describe(value)} is no text`);
+  if (typeof value !== 'string') throw new Problem(`${describeKind(value)} is no text`);
   const end = writeUtf8(value, target, offset + 4);
   const length = end - offset - 4;
   target[offset] = length >>> 24;
@@ -270,7 +276,7 @@ export function countList(value: unknown, given: unknown, counter: string, type:
   const length = listLength(value, bytes);
   if (length < 0)
     throw new Problem(
-      `${describe(value)} is no ${bytes ? 'list of bytes: a Uint8Array, an array or 0x… is needed' : 'array'}`,
+      `${describeKind(value)} is no ${bytes ? 'list of bytes: a Uint8Array, an array or 0x… is needed' : 'array'}`,
     );
   const max = ranges[type][1];
   if (length > max)
@@ -295,7 +301,7 @@ export function checkArray(value: unknown, count: number): number {
 export function writeBytes(value: unknown, target: Uint8Array, offset: number, size: number): void {
   const length = listLength(value, true);
   if (length < 0)
-    throw new Problem(`${describe(value)} is no bytes: a Uint8Array, an array of numbers or 0x… is needed`);
+    throw new Problem(`${describeKind(value)} is no bytes: a Uint8Array, an array of numbers or 0x… is needed`);
   if (length > size) throw new Problem(`it has ${length} bytes, the field has room for ${size}`);
   if (value instanceof Uint8Array) {
     if (length > 32) target.set(value, offset);
@@ -305,7 +311,7 @@ export function writeBytes(value: unknown, target: Uint8Array, offset: number, s
   } else if (value !== undefined) {
     for (let at = 0; at < length; at++) {
       const byte = (value as Listed)[at];
-      if (((byte as number) & 0xff) !== byte) throw new Problem(`${describe(byte)} is no byte`).inside(at);
+      if (((byte as number) & 0xff) !== byte) throw new Problem('an integer from 0 to 255 is needed').inside(at);
       target[offset + at] = byte;
     }
   }
