@@ -2,6 +2,7 @@
 //
 //   node build/js/bench/net.js           every case, each in its own process
 //   node build/js/bench/net.js parse     the cases whose name contains "parse"
+//   … --seconds 5                        longer measurements of each case (default 1)
 //
 // The rate is Benchmark.js's, p50 and p99 are mitata's, of the same function in the same process. A case does BATCH
 // operations per call, so that the call itself does not count, and its results are summed and shown to mitata's
@@ -11,6 +12,7 @@ import Benchmark from 'benchmark';
 import { spawnSync } from 'node:child_process';
 import net from 'node:net';
 import { fileURLToPath } from 'node:url';
+import { parseArgs } from 'node:util';
 import { do_not_optimize, measure } from 'mitata';
 import {
   EthernetView,
@@ -284,7 +286,7 @@ interface Figures {
 }
 
 /** What the child does: one case. */
-async function measureCase(wanted: Case): Promise<Figures> {
+async function measureCase(wanted: Case, seconds: number): Promise<Figures> {
   const run = wanted.prepare();
   let sink = 0;
   const consumed = (): void => {
@@ -292,32 +294,35 @@ async function measureCase(wanted: Case): Promise<Figures> {
     do_not_optimize(sink);
   };
   const spread = await measure(consumed, { min_cpu_time: 200e6 });
-  const bench = await new Promise<Benchmark>((resolve, reject) => {
-    new Benchmark(wanted.name, consumed, { maxTime: 1, async: true })
-      .on('complete', (event: Benchmark.Event) => resolve(event.currentTarget as Benchmark))
-      .on('error', (event: Benchmark.Event) =>
-        reject(new Error(String((event.currentTarget as Benchmark & { error: unknown }).error))),
-      )
-      .run();
-  });
+  const bench = new Benchmark(wanted.name, consumed, { maxTime: seconds });
+  bench.run();
   if (sink === 0) throw new Error(`${wanted.name}: nothing was computed`);
   return { rate: bench.hz * BATCH, margin: bench.stats.rme, p50Ns: spread.p50 / BATCH, p99Ns: spread.p99 / BATCH };
 }
 
-const [flag, argument] = process.argv.slice(2);
-if (flag === '--case') {
-  process.stdout.write(JSON.stringify(await measureCase(cases[Number(argument)]!)));
+const { values, positionals } = parseArgs({
+  options: { case: { type: 'string' }, seconds: { type: 'string', default: '1' } },
+  allowPositionals: true,
+});
+if (values.case !== undefined) {
+  process.stdout.write(JSON.stringify(await measureCase(cases[Number(values.case)]!, Number(values.seconds))));
 } else {
-  const chosen = cases.filter(({ name }) => flag === undefined || name.includes(flag));
+  const chosen = cases.filter(
+    ({ name }) => positionals.length === 0 || positionals.some((word) => name.includes(word)),
+  );
   const rates = new Map<string, number>();
   console.log(`node ${process.version}, ${process.arch}; operations of lib/net`);
   console.log(
     `${'case'.padEnd(42)} ${'rate'.padStart(12)} ${'±'.padStart(6)} ${'p50'.padStart(10)} ${'p99'.padStart(10)}  ratio to peer`,
   );
   for (const each of chosen) {
-    const child = spawnSync(process.execPath, [fileURLToPath(import.meta.url), '--case', String(cases.indexOf(each))], {
-      encoding: 'utf8',
-    });
+    const child = spawnSync(
+      process.execPath,
+      [fileURLToPath(import.meta.url), '--case', String(cases.indexOf(each)), '--seconds', values.seconds],
+      {
+        encoding: 'utf8',
+      },
+    );
     if (child.status !== 0) throw new Error(`the case "${each.name}" ended with ${child.status}: ${child.stderr}`);
     const { rate, margin, p50Ns, p99Ns } = JSON.parse(child.stdout) as Figures;
     rates.set(each.name, rate);

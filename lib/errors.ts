@@ -116,6 +116,13 @@ export class MemifError extends NodeVppError {
   }
 }
 
+/** A program that was asked for is not installed, or ended before it should. */
+export class ProgramError extends NodeVppError {
+  constructor(message: string, options?: ErrorOptions) {
+    super('ERR_VPP_PROGRAM', message, options);
+  }
+}
+
 /** An api schema that cannot be read, or that says something impossible. */
 export class VppSchemaError extends NodeVppError {
   constructor(message: string, options?: ErrorOptions) {

@@ -23,7 +23,7 @@ export interface NativeAddon {
   readonly MemifInterface: new (options: NativeInterfaceOptions, onEvent: NativeInterfaceEvents) => NativeInterface;
   /** Packet memory of `buffers` buffers of `bufferSize` bytes each. Throws when it cannot be allocated. */
   readonly MemifMemory: new (bufferSize: number, buffers: number) => NativeMemory;
-  /** Adopts descriptors that another thread exported. Throws when the handle was used before. */
+  /** Duplicates the descriptors that another thread exported. Throws when their connection is gone. */
   readonly SharedQueues: new (handle: NativeQueueExport) => NativeSharedQueues;
   readonly MemifBridge: new (
     a: NativeInterface,
@@ -142,6 +142,8 @@ export interface NativeMemory {
 
 export interface NativeSharedQueues {
   readonly regions: readonly ArrayBuffer[];
+  /** The eventfd of each ring, in the order of the handle. */
+  readonly events: readonly number[];
   close(): void;
 }
 

@@ -31,13 +31,16 @@
       "<!(node -p \"require('node-addon-api').include_dir\")",
     ],
     'defines': [
-      'NAPI_VERSION=9', 'NAPI_DISABLE_CPP_EXCEPTIONS', 'NODE_ADDON_API_DISABLE_DEPRECATED', '_GNU_SOURCE',
+      'NAPI_VERSION=9', 'NAPI_DISABLE_CPP_EXCEPTIONS', 'NODE_ADDON_API_DISABLE_DEPRECATED', 'NODE_API_SWALLOW_UNTHROWABLE_EXCEPTIONS', '_GNU_SOURCE',
       # The package by its own name: the command runs in the root of the repository, or in native/ of the package.
       "NODE_VPP_VERSION=\"<!(node -p \"require('node-vpp/package.json').version\")\"",
     ],
     'cflags_cc!': ['-fno-exceptions', '-std=gnu++17', '-std=gnu++20'],
     'cflags_cc': ['-std=c++20', '-O2', '-fno-exceptions', '-fvisibility=hidden', '-Wall', '-Wextra', '-Werror=return-type', '-Wno-unused-parameter'],
-    'ldflags': ['-static-libstdc++', '-static-libgcc', '-Wl,--exclude-libs,ALL'],
+    'ldflags': [
+      '-static-libstdc++', '-static-libgcc',
+      "-Wl,--version-script=<!(node -p \"require('path').join(require.resolve('node-vpp/package.json'), '../native/addon.map')\")",
+    ],
     'libraries': ['-lpthread'],
   }],
 }

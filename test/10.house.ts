@@ -9,6 +9,7 @@ import { dirname, join, relative, resolve } from 'node:path';
 import { fileURLToPath, pathToFileURL } from 'node:url';
 import { Worker } from 'node:worker_threads';
 import type * as nativeModule from '../lib/native.js';
+import { testDocExamples } from './support/doc-examples.js';
 
 const root = fileURLToPath(new URL('../../..', import.meta.url)).replace(/\/$/, '');
 const { version } = JSON.parse(readFileSync(join(root, 'package.json'), 'utf8')) as { version: string };
@@ -70,6 +71,8 @@ const rooms: Record<string, readonly string[]> = {
 const lib = join(root, 'lib');
 const sources = filesBelow('lib').filter((file) => file.endsWith('.ts'));
 const roomOf = (file: string): string => relative(lib, file).split('/')[0]!.replace(/\.ts$/, '');
+
+t.setTimeout(600_000);
 
 void t.test('imports only point down the list of rooms', async (t) => {
   const upward: string[] = [];
@@ -178,6 +181,10 @@ void t.test('links between the pages of docs lead somewhere', async (t) => {
     }
   }
   t.strictSame(dead, []);
+});
+
+void t.test('the examples on the front page run', async (t) => {
+  await testDocExamples(t, ['README.md']);
 });
 
 void t.test('loading the addon', async (t) => {
@@ -350,7 +357,7 @@ void t.test('the command', async (t) => {
       stderr: `node-vpp: ${seen}\n`,
     });
     const { stderr } = run(process.execPath, [cli, '--debug', 'build'], folder);
-    t.match(stderr, /^node-vpp: NativeError: compiling the addon in .*\n +at .*build\.js/);
+    t.match(stderr, /^node-vpp: NativeError: compiling the addon in .*\n +at .*build\.[jt]s/);
     t.match(stderr, /\[cause\]: Error: compiling the addon needs the package node-gyp/);
   });
 
@@ -408,7 +415,7 @@ void t.test('the published package', { timeout: 400_000 }, async (t) => {
       ...['README.md', 'LICENSE', 'CHANGELOG.md', 'SECURITY.md', 'package.json'],
     ];
     t.strictSame(tarball.files.map(({ path }) => path).sort(), expected.sort());
-    t.ok(filesBelow('native').every((file) => /\.(cc|h|gypi|mjs)$|^native\/(build\/|binding\.gyp$)/.test(file)));
+    t.ok(filesBelow('native').every((file) => /\.(cc|h|gypi|map|mjs)$|^native\/(build\/|binding\.gyp$)/.test(file)));
   });
 
   await t.test(
@@ -471,7 +478,7 @@ void t.test('the published package', { timeout: 400_000 }, async (t) => {
   });
 
   await t.test('its source maps carry their sources', async (t) => {
-    for (const { path } of tarball.files.filter((file) => file.path.endsWith('.map'))) {
+    for (const { path } of tarball.files.filter((file) => file.path.endsWith('.js.map'))) {
       const map = JSON.parse(readFileSync(join(installed, path), 'utf8')) as { sourcesContent?: unknown[] };
       if (typeof map.sourcesContent?.[0] !== 'string') t.fail(path);
     }

@@ -95,6 +95,9 @@ import {
 } from 'node-vpp/net';
 import { sourcesBelow, testDocExamples } from './support/doc-examples.js';
 
+// Without this, fast-check rarely makes an array of more than ten elements, whatever its maxLength.
+fc.configureGlobal({ baseSize: 'large' });
+
 /** Bytes from hexadecimal text with blanks. */
 const bytesOf = (hex: string): Uint8Array => Uint8Array.from(Buffer.from(hex.replace(/\s+/g, ''), 'hex'));
 const hexOf = (bytes: Uint8Array): string => Buffer.from(bytes).toString('hex');
@@ -1052,6 +1055,16 @@ void t.test('the flow hash', async (t) => {
   first[20]! |= 0x20;
   middle[21] = 5;
   t.equal(hash(first), hash(middle), 'all fragments of a packet have the same');
+  const layers = new Layers();
+  layers.at(first, 0, first.length);
+  t.strictSame([layers.isFragment, layers.hasTransport], [true, true], 'the first fragment has the ports');
+  layers.at(middle, 0, middle.length);
+  t.strictSame([layers.isFragment, layers.hasTransport], [true, false], 'a later one has none');
+  t.equal(
+    describeFrame(first, { showLink: false }),
+    'IPv4 10.0.0.1.1000 > 10.0.0.2.53: UDP (first fragment), length 0',
+  );
+  t.equal(describeFrame(middle, { showLink: false }), 'IPv4 10.0.0.1 > 10.0.0.2: fragment of UDP, length 8');
   t.equal(flowHash(new Uint8Array(13)), 0);
   const seen = new Array<number>(16).fill(0);
   for (let i = 0; i < 16_000; i += 1)

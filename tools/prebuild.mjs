@@ -12,6 +12,7 @@
 import { spawnSync } from 'node:child_process';
 import { existsSync, mkdirSync, renameSync, rmSync, statSync } from 'node:fs';
 import { dirname, join, relative } from 'node:path';
+import { fileURLToPath } from 'node:url';
 import { buildNative, isPrebuilt, root, stampPrebuilt } from './setup.mjs';
 
 /** The glibc of Debian 12; a binary that wants a newer one does not load there. */
@@ -19,6 +20,9 @@ const glibcFloor = [2, 36];
 
 /** Shared libraries that every supported system has. */
 const allowedLibraries = /^(libc|libm|libpthread|libdl|librt|ld-linux.*)\.so\.\d+$/;
+
+/** What native/addon.map lets through. */
+const exported = ['napi_register_module_v1', 'node_api_module_get_api_version_v1'];
 
 function output(command, args) {
   const result = spawnSync(command, args, { encoding: 'utf8', maxBuffer: 64 << 20 });
@@ -39,11 +43,18 @@ export function inspectBinary(path) {
   const needed = [...output('readelf', ['-dW', path]).matchAll(/\(NEEDED\).*\[(.*)\]/g)].map((m) => m[1]);
   const foreign = needed.filter((name) => !allowedLibraries.test(name));
   if (foreign.length > 0) problems.push(`it needs ${foreign.join(' and ')}`);
-  const symbols = output('readelf', ['--dyn-syms', '-W', path]);
-  if (!/ GLOBAL +DEFAULT +\d+ napi_register_module_v1$/m.test(symbols)) {
-    problems.push('it does not export napi_register_module_v1');
-  }
-  if (/ _ZNK?2v8/.test(symbols)) problems.push('it uses symbols of V8, which differ from one Node to the next');
+  const symbols = [...output('readelf', ['--dyn-syms', '-W', path]).matchAll(/ (\S+) +DEFAULT +(\w+) ([^\s@]+)/g)];
+  const shown = symbols.filter(([, , section]) => section !== 'UND').map(([, , , name]) => name);
+  const strange = shown.filter((name) => !exported.includes(name));
+  if (!shown.includes(exported[0])) problems.push(`it does not export ${exported[0]}`);
+  // Node would put its own in their place: see native/addon.map.
+  if (strange.length > 0) problems.push(`it exports ${strange.length} symbols more than it should: ${strange[0]} …`);
+  const wanted = symbols
+    .filter(([, bind, section]) => section === 'UND' && bind !== 'WEAK')
+    .map(([, , , name]) => name);
+  const foreignWanted = wanted.filter((name) => name.startsWith('_Z'));
+  // C++ symbols can only come from Node itself, whose V8 and C++ library differ from one version to the next.
+  if (foreignWanted.length > 0) problems.push(`it wants C++ symbols of Node: ${foreignWanted[0]} …`);
   return { problems, glibc: highest.join('.'), needed };
 }
 
@@ -77,9 +88,11 @@ function prebuild(check) {
   stampPrebuilt(hash);
 }
 
-try {
-  prebuild(process.argv.includes('--check'));
-} catch (error) {
-  console.error(`node-vpp: ${error.message}`);
-  process.exitCode = 1;
+if (process.argv[1] === fileURLToPath(import.meta.url)) {
+  try {
+    prebuild(process.argv.includes('--check'));
+  } catch (error) {
+    console.error(`node-vpp: ${error.message}`);
+    process.exitCode = 1;
+  }
 }

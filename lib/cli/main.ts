@@ -20,6 +20,9 @@ interface Subcommand {
 /** Every subcommand, in the order of `--help`. */
 const subcommands: Readonly<Record<string, () => Promise<Subcommand>>> = {
   build: () => import('./build.js'),
+  demo: () => import('./demo.js'),
+  memif: () => import('./memif.js'),
+  schema: () => import('./schema.js'),
 };
 
 async function main(args: readonly string[]): Promise<void> {

@@ -89,11 +89,10 @@ export function duplex(memif: Memif): Duplex {
       memif.destroy().then(() => callback(error), callback);
     },
   });
+  // The reading side ends by itself, behind the packets that were already taken.
   memif.once('close', () => {
-    if (!stream.destroyed) {
-      stream.push(null);
-      stream.end();
-    }
+    if (!stream.destroyed) stream.end();
   });
+  memif.on('error', (error) => stream.destroy(error));
   return stream;
 }

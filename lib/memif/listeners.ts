@@ -1,6 +1,7 @@
 // Listening sockets, one per address and thread, shared by the server interfaces on it. The last one to leave closes
 // the socket and removes its file; so does the end of the process.
 
+import { resolve } from 'node:path';
 import { MemifError } from '../errors.js';
 import { native, type NativeListener } from '../native.js';
 import { failureToError } from './failure.js';
@@ -9,6 +10,8 @@ import type { ResolvedOptions } from './options.js';
 interface SharedListener {
   readonly native: NativeListener;
   readonly ids: Set<number>;
+  /** Interfaces that must not keep the event loop alive; the socket does while there is another. */
+  readonly unrefed: Set<number>;
 }
 
 const listeners = new Map<string, SharedListener>();
@@ -18,10 +21,18 @@ function closeAll(): void {
   listeners.clear();
 }
 
+/** The same address has the same key, however it is written. */
+function keyOf(socket: string): string {
+  if (socket.startsWith('@')) return socket;
+  if (socket.startsWith('abstract:')) return `@${socket.slice('abstract:'.length)}`;
+  return resolve(socket);
+}
+
 /** The listening socket for an interface; opened when this is the first one there. */
 export function acquireListener(options: ResolvedOptions): NativeListener {
   const { socket, id } = options;
-  let shared = listeners.get(socket);
+  const key = keyOf(socket);
+  let shared = listeners.get(key);
   if (shared?.ids.has(id)) {
     throw new MemifError('ID', `opening memif ${id} on ${socket}: this thread already has a server with that id there`);
   }
@@ -37,20 +48,39 @@ export function acquireListener(options: ResolvedOptions): NativeListener {
       ...(options.gid === undefined ? {} : { gid: options.gid }),
     });
     if (failure !== undefined) throw failureToError(`listening on ${socket}`, failure, socket);
-    shared = { native: listener, ids: new Set() };
+    shared = { native: listener, ids: new Set(), unrefed: new Set() };
     if (listeners.size === 0) process.on('exit', closeAll);
-    listeners.set(socket, shared);
+    listeners.set(key, shared);
   }
   shared.ids.add(id);
+  keepAlive(shared);
   return shared.native;
 }
 
+/** Whether the socket keeps the event loop alive on behalf of this interface. */
+export function refListener(socket: string, id: number, ref: boolean): void {
+  const shared = listeners.get(keyOf(socket));
+  if (shared === undefined) return;
+  if (ref) shared.unrefed.delete(id);
+  else shared.unrefed.add(id);
+  keepAlive(shared);
+}
+
+function keepAlive(shared: SharedListener): void {
+  shared.native.setRef(shared.unrefed.size < shared.ids.size);
+}
+
 export function releaseListener(socket: string, id: number): void {
-  const shared = listeners.get(socket);
+  const key = keyOf(socket);
+  const shared = listeners.get(key);
   if (shared === undefined) return;
   shared.ids.delete(id);
-  if (shared.ids.size > 0) return;
+  shared.unrefed.delete(id);
+  if (shared.ids.size > 0) {
+    keepAlive(shared);
+    return;
+  }
   shared.native.close();
-  listeners.delete(socket);
+  listeners.delete(key);
   if (listeners.size === 0) process.off('exit', closeAll);
 }

@@ -13,7 +13,7 @@ import { native, type NativeFailure, type NativeInterface, type NativeSession } 
 import { Backlog } from './backlog.js';
 import type { RxCounters, TxCounters } from './counters.js';
 import { failureToError } from './failure.js';
-import { acquireListener, releaseListener } from './listeners.js';
+import { acquireListener, refListener, releaseListener } from './listeners.js';
 import { type MemifMode, type MemifOptions, type MemifRole, type ResolvedOptions, resolveOptions } from './options.js';
 import { Receiver } from './receiver.js';
 import { bindSession } from './ring.js';
@@ -66,6 +66,9 @@ export interface MemifEvents {
 /** The backlog holds this many times the high-water mark before `send` refuses. */
 const backlogFactor = 64;
 
+/** How often memory that can be taken away is looked at. */
+const memoryWatchMs = 200;
+
 /**
  * Opens a memif interface. A server listens when this returns; a client makes its first attempt in this turn of the
  * event loop and goes on by itself until it is closed.
@@ -101,8 +104,8 @@ export class Memif extends EventEmitter<MemifEvents> implements AsyncIterable<Ui
   readonly rx: RxQueue[] = [];
   /** Transmit queues. */
   readonly tx: TxQueue[] = [];
-  /** @internal */
-  readonly options: ResolvedOptions;
+  /** Without the secret: whoever shows an interface does not show that. @internal */
+  readonly options: Omit<ResolvedOptions, 'secret'>;
   /** @internal */
   readonly native: NativeInterface;
 
@@ -114,6 +117,7 @@ export class Memif extends EventEmitter<MemifEvents> implements AsyncIterable<Ui
   #state: 'open' | 'closing' | 'closed' = 'open';
   #retry: NodeJS.Timeout | undefined;
   #retryMs = 0;
+  #upSince = 0;
   #ups = 0;
   #refusals = 0;
   #lastError: MemifError | undefined;
@@ -122,11 +126,13 @@ export class Memif extends EventEmitter<MemifEvents> implements AsyncIterable<Ui
   #settleClosed: () => void = () => undefined;
   #accusing: { reason: string; text: string } | undefined;
   #onAbort: (() => void) | undefined;
+  #memoryWatch: NodeJS.Timeout | undefined;
 
   /** @internal */
   constructor(options: ResolvedOptions) {
     super();
-    this.options = options;
+    const { secret, ...open } = options;
+    this.options = open;
     this.role = options.role;
     this.id = options.id;
     this.mode = options.mode;
@@ -139,7 +145,7 @@ export class Memif extends EventEmitter<MemifEvents> implements AsyncIterable<Ui
         role: options.role,
         id: options.id,
         mode: options.mode,
-        ...(options.secret === undefined ? {} : { secret: options.secret }),
+        ...(secret === undefined ? {} : { secret }),
         appName: options.appName,
         interfaceName: options.name,
         s2mRings: server ? options.rxQueues : options.txQueues,
@@ -217,7 +223,7 @@ export class Memif extends EventEmitter<MemifEvents> implements AsyncIterable<Ui
     this.#listenAsNeeded();
     try {
       await this.#until(
-        () => (this.rx.some((queue) => !queue.lent && queue.pending > 0) ? true : undefined),
+        () => (this.rx.some((queue) => queue.ready()) ? true : undefined),
         ['up'],
         `waiting for packets on memif ${this.id} on ${this.socket}`,
         options,
@@ -302,8 +308,8 @@ export class Memif extends EventEmitter<MemifEvents> implements AsyncIterable<Ui
   }
 
   #onPackets(queue: RxQueue): void {
-    if (this.#listener !== undefined) this.#listener(queue);
-    else for (const wake of this.#readers) wake();
+    this.#listener?.(queue);
+    for (const wake of this.#readers) wake();
   }
 
   /**
@@ -370,6 +376,7 @@ export class Memif extends EventEmitter<MemifEvents> implements AsyncIterable<Ui
     this.#ref = ref;
     if (this.#state === 'closed') return this;
     this.native.setRef(ref);
+    if (this.role === 'server') refListener(this.socket, this.id, ref);
     for (const receiver of this.#receivers.values()) receiver.setRef(ref);
     if (ref) this.#retry?.ref();
     else this.#retry?.unref();
@@ -392,11 +399,13 @@ export class Memif extends EventEmitter<MemifEvents> implements AsyncIterable<Ui
         clearTimeout(timer);
         this.off('drain', finish);
         this.off('down', finish);
+        this.off('close', finish);
         this.#finish(undefined);
       };
       const timer = setTimeout(finish, options.timeoutMs ?? 1000);
       this.on('drain', finish);
       this.on('down', finish);
+      this.on('close', finish); // destroyed meanwhile
     } else {
       this.#finish(undefined);
     }
@@ -505,7 +514,13 @@ export class Memif extends EventEmitter<MemifEvents> implements AsyncIterable<Ui
       gid: session.gid,
     };
     this.#ups++;
-    this.#retryMs = 0;
+    this.#upSince = performance.now();
+    // Memory that its owner can take away is looked at now and then: a lost buffer shows as zeros, not as an error.
+    if (this.role === 'server' && this.options.allowUnsealed) {
+      this.#memoryWatch = setInterval(() => {
+        if (this.native.memoryLost()) this.#accuse('REGION', 'a region was truncated under us');
+      }, memoryWatchMs).unref();
+    }
     this.#listenAsNeeded();
     for (const backlog of this.#backlogs.values()) backlog.pump();
     this.emit('up', this.#peer);
@@ -519,19 +534,29 @@ export class Memif extends EventEmitter<MemifEvents> implements AsyncIterable<Ui
       return;
     }
     this.#lastError = error;
+    clearInterval(this.#memoryWatch);
     this.emit('leaving');
     this.#peer = undefined;
     for (const receiver of this.#receivers.values()) if (receiver.running) receiver.stop();
     this.#receivers.clear();
-    for (const queue of this.rx) queue.unbind();
-    for (const queue of this.tx) queue.unbind();
+    for (const queue of [...this.rx, ...this.tx]) {
+      // What is in the slots now goes back: after `forward` that is not what the connection began with.
+      const buffers = queue.binding?.buffers;
+      if (buffers !== undefined) this.options.memory?.native.give(buffers);
+      queue.unbind();
+    }
     for (const backlog of this.#backlogs.values()) backlog.pause();
     this.emit('down', error);
-    // A lost connection is tried again at once the first time; `#retryMs` is 0 after having been up.
-    if (this.role === 'client' && this.#state === 'open') {
-      this.#retry = setTimeout(() => this.#attempt(), 0);
-      if (!this.#ref) this.#retry.unref();
+    if (this.role !== 'client' || this.#state !== 'open') return;
+    // A connection that was good for a while is tried again at once; one that broke as soon as it was there counts as
+    // a failed attempt, or a server that sends us away would keep both of us busy.
+    if (performance.now() - this.#upSince < this.options.retryMinMs) {
+      this.#retryLater();
+      return;
     }
+    this.#retryMs = 0;
+    this.#retry = setTimeout(() => this.#attempt(), 0);
+    if (!this.#ref) this.#retry.unref();
   }
 
   /** The peer broke a rule: it loses its connection, after the queue that noticed has finished what it was doing. */

@@ -2,7 +2,7 @@
 
 import { ArgumentRangeError, ArgumentTypeError } from '../errors.js';
 import { maxLog2RingSize, maxRings } from './layout.js';
-import type { PacketMemory } from './packet-memory.js';
+import { PacketMemory } from './packet-memory.js';
 import { type RxMode, rxModes } from './receiver.js';
 
 /** `server` listens; `client` connects and owns all shared memory. */
@@ -105,11 +105,25 @@ function optionalInteger(name: string, value: unknown, max: number): number | un
   return value === undefined ? undefined : integer(name, value, 0, 0, max);
 }
 
+function boolean(name: string, value: unknown, otherwise: boolean): boolean {
+  if (value === undefined) return otherwise;
+  if (typeof value !== 'boolean')
+    throw new ArgumentTypeError(`memif option ${name}: true or false is needed, not ${typeof value}`);
+  return value;
+}
+
+function instance<T>(name: string, value: unknown, what: string, is: new (...args: never[]) => T): T | undefined {
+  if (value === undefined || value instanceof is) return value;
+  throw new ArgumentTypeError(`memif option ${name}: ${what} is needed, not ${typeof value}`);
+}
+
 function oneOf<T extends string>(name: string, value: unknown, otherwise: T | undefined, allowed: readonly T[]): T {
   if (value === undefined && otherwise !== undefined) return otherwise;
   const found = allowed.find((each) => each === value);
   if (found === undefined) {
-    throw new ArgumentTypeError(`memif option ${name}: ${String(value)} is not one of ${allowed.join(', ')}`);
+    throw new ArgumentTypeError(
+      `memif option ${name}: ${typeof value === 'string' ? `'${value}'` : typeof value} is not one of ${allowed.join(', ')}`,
+    );
   }
   return found;
 }
@@ -143,7 +157,10 @@ export function resolveOptions(options: MemifOptions): ResolvedOptions {
   const role = oneOf<MemifRole>('role', options.role, undefined, ['server', 'client']);
   const queueDefault = role === 'server' ? maxRings : 1;
   const id = integer('id', options.id, 0, 0, 0xffffffff);
-  const memory = options.memory;
+  const memory = instance('memory', options.memory, 'a PacketMemory', PacketMemory);
+  const queues: unknown = options.queues ?? {};
+  if (typeof queues !== 'object' || queues === null)
+    throw new ArgumentTypeError(`memif option queues: { rx, tx } is needed, not ${typeof queues}`);
   const ringSize = integer('ringSize', options.ringSize, 1024, 2, 2 ** maxLog2RingSize);
   if (!Number.isInteger(Math.log2(ringSize))) {
     throw new ArgumentRangeError(`memif option ringSize: ${ringSize} is not a power of two`);
@@ -188,7 +205,7 @@ export function resolveOptions(options: MemifOptions): ResolvedOptions {
     rxMode: oneOf<RxMode>('rxMode', options.rxMode, 'interrupt', rxModes),
     spinUs: integer('spinUs', options.spinUs, 50, 0, 1_000_000),
     cacheLine,
-    allowUnsealed: options.allowUnsealed ?? false,
+    allowUnsealed: boolean('allowUnsealed', options.allowUnsealed, false),
     maxRegionBytes: integer('maxRegionBytes', options.maxRegionBytes, 2 ** 32, 1, 2 ** 40),
     handshakeTimeoutMs: integer('handshakeTimeoutMs', options.handshakeTimeoutMs, 5000, 1, 3_600_000),
     retryMinMs,
@@ -197,6 +214,6 @@ export function resolveOptions(options: MemifOptions): ResolvedOptions {
     uid: optionalInteger('uid', options.uid, 0x7fffffff),
     gid: optionalInteger('gid', options.gid, 0x7fffffff),
     highWaterMark: integer('highWaterMark', options.highWaterMark, 1024, 1, 2 ** 30),
-    signal: options.signal,
+    signal: instance('signal', options.signal, 'an AbortSignal', AbortSignal),
   };
 }

@@ -94,13 +94,13 @@ export class Receiver {
     if (queue.size === 0) return;
     switch (this.#mode) {
       case 'polling':
-        if (queue.pending > 0) this.#onPackets(queue);
+        if (queue.ready()) this.#onPackets(queue);
         if (queue.size > 0) this.#again();
         return;
       case 'interrupt':
-        if (queue.pending > 0) this.#onPackets(queue);
+        if (queue.ready()) this.#onPackets(queue);
         // Not all was taken: go on after the others had a turn.
-        if (queue.size > 0 && queue.pending > 0) this.#again();
+        if (queue.size > 0 && queue.ready()) this.#again();
         return;
       case 'adaptive':
         this.#spin();
@@ -112,7 +112,7 @@ export class Receiver {
     queue.maskInterrupts(true);
     const started = performance.now();
     for (;;) {
-      if (queue.pending > 0) {
+      if (queue.ready()) {
         const taken = queue.shared[rxPackets]!;
         this.#onPackets(queue);
         if (queue.size === 0 || !this.running) return;
@@ -129,7 +129,7 @@ export class Receiver {
         continue;
       }
       let quiet = true;
-      for (let i = 0; i < 32 && quiet; i++) quiet = queue.pending === 0;
+      for (let i = 0; i < 32 && quiet; i++) quiet = !queue.ready();
       if (!quiet) continue;
       const now = performance.now();
       if (now - this.#idleSince > this.#spinMs) break;
@@ -139,7 +139,7 @@ export class Receiver {
       }
     }
     queue.maskInterrupts(false);
-    if (queue.pending > 0) {
+    if (queue.ready()) {
       this.#idleSince = performance.now();
       this.#again();
       return;
@@ -147,7 +147,7 @@ export class Receiver {
     clearTimeout(this.#late);
     this.#late = setTimeout(() => {
       this.#late = undefined;
-      if (queue.pending > 0) {
+      if (queue.ready()) {
         this.#idleSince = performance.now();
         this.#turn();
       }

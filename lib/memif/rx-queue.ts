@@ -61,6 +61,26 @@ export class RxQueue {
     return available;
   }
 
+  /**
+   * Whether `peek` would find something: a whole packet, or a breach of the rules. A chain whose end is not published
+   * yet is pending, but not ready: whoever waited for it by looking again and again would wait on the peer's mercy.
+   * @internal
+   */
+  ready(): boolean {
+    const size = this.#size;
+    if (size === 0 || this.#inUse) return false;
+    const next = this.#next;
+    const available = (Atomics.load(this.#u16, this.#peerIndex) - next) & 0xffff;
+    if (available === 0) return false;
+    if (available >= size) return true;
+    const u32 = this.#u32;
+    for (let n = 0; n < available; n++) {
+      const word = u32[this.#descriptors + ((next + n) & (size - 1)) * 4]!;
+      if ((word & descriptorNext) === 0 || n >= maxChain) return true;
+    }
+    return false;
+  }
+
   get counters(): RxCounters {
     return rxSnapshot(this.shared);
   }
@@ -138,8 +158,10 @@ export class RxQueue {
         lengths[n] = length;
         regions[n] = region;
         if (region !== firstRegion) oneRegion = false;
-        if ((word & descriptorNext) !== 0) more[n] = 1;
-        else {
+        if ((word & descriptorNext) !== 0) {
+          more[n] = 1;
+          if (n - whole >= maxChain) return this.#endless(n - whole + 1);
+        } else {
           more[n] = 0;
           whole = n + 1;
           packets++;
@@ -162,8 +184,10 @@ export class RxQueue {
         offsets[n] = buffers[slot]!;
         lengths[n] = length;
         regions[n] = 1;
-        if ((word & descriptorNext) !== 0) more[n] = 1;
-        else {
+        if ((word & descriptorNext) !== 0) {
+          more[n] = 1;
+          if (n - whole >= maxChain) return this.#endless(n - whole + 1);
+        } else {
           more[n] = 0;
           whole = n + 1;
           packets++;
@@ -176,18 +200,19 @@ export class RxQueue {
       this.#accuse('DESCRIPTOR', `rx queue ${this.index}: a chain fills the whole ring of ${size} without an end`);
       return burst;
     }
-    if (whole > max && whole > maxChain) {
-      this.shared[rxBad]!++;
-      this.#accuse(
-        'DESCRIPTOR',
-        `rx queue ${this.index}: a packet in ${whole} pieces; at most ${maxChain} are believed`,
-      );
-      return burst;
-    }
     burst.count = whole;
     burst.packets = packets;
     this.#held = whole;
     return burst;
+  }
+
+  #endless(pieces: number): Burst {
+    this.shared[rxBad]!++;
+    this.#accuse(
+      'DESCRIPTOR',
+      `rx queue ${this.index}: a packet in ${pieces} pieces; at most ${maxChain} are believed`,
+    );
+    return this.#burst;
   }
 
   /**
@@ -198,7 +223,7 @@ export class RxQueue {
     if (count === 0) return;
     if (this.#size === 0) return; // went down since the peek: there is nobody to give them to
     const { lengths, more } = this.#burst;
-    if (count < 0 || count > this.#held || more[count - 1] === 1) {
+    if (!Number.isInteger(count) || count < 0 || count > this.#held || more[count - 1] === 1) {
       throw new ArgumentRangeError(
         `releasing ${count} of the ${this.#held} segments last peeked at: only whole packets, and only what was seen`,
       );
@@ -309,9 +334,17 @@ export class RxQueue {
     return this.#inUse;
   }
 
-  /**
-   * For `TxQueue.forward`: exchanges the buffer of segment `i` of the last peek for another. @internal
-   */
+  /** For `TxQueue.forward`: segments of the last peek, and the exchange of one's buffer for another. @internal */
+  get held(): number {
+    return this.#held;
+  }
+
+  /** @internal */
+  get burst(): Burst {
+    return this.#burst;
+  }
+
+  /** @internal */
   exchange(i: number, offset: number): number {
     const slot = (this.#next + i) & (this.#size - 1);
     const mine = this.#buffers[slot]!;

@@ -11,8 +11,8 @@
 // Shared queues belong to the worker for good: the owner sees nothing on them. Counters are in shared memory.
 
 import { EventEmitter } from 'node:events';
-import { MessageChannel, type MessagePort } from 'node:worker_threads';
-import { ArgumentRangeError, MemifError } from '../errors.js';
+import { MessageChannel, MessagePort } from 'node:worker_threads';
+import { ArgumentRangeError, ArgumentTypeError, MemifError } from '../errors.js';
 import { native, type NativeQueueExport, type NativeSharedQueues } from '../native.js';
 import type { Memif } from './memif.js';
 import { Receiver, type RxMode } from './receiver.js';
@@ -141,8 +141,13 @@ export interface SharedQueuesEvents {
   close: [];
 }
 
+const opened = new WeakSet<MessagePort>();
+
 /** Opens, in a worker thread, the queues that `share` lent to it. */
 export function openShared(port: MessagePort): SharedQueues {
+  if (!(port instanceof MessagePort)) throw new ArgumentTypeError('openShared: the MessagePort that share() made');
+  if (opened.has(port)) throw new MemifError('IN_USE', 'opening shared memif queues: this port was opened before');
+  opened.add(port);
   return new SharedQueues(port);
 }
 
@@ -239,12 +244,12 @@ export class SharedQueues extends EventEmitter<SharedQueuesEvents> implements Di
     } catch {
       return; // the connection went down meanwhile; the owner's message about that is on its way
     }
-    const regions = this.#native.regions;
+    const { regions, events } = this.#native;
     const memory = regions.map((region) => new Uint8Array(region));
     const all = [...this.rx, ...this.tx];
     message.handle.rings.forEach((ring, i) => {
       const queue = all[i]!;
-      const binding = bindRing(ring, regions, memory, {
+      const binding = bindRing({ ...ring, event: events[i]! }, regions, memory, {
         server: message.server,
         cacheLine: message.cacheLine,
         buffers: message.buffers[i],

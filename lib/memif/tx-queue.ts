@@ -83,6 +83,9 @@ export class TxQueue {
    * several buffers has them in a row, `more` set on all but its last. Reserving again offers the same buffers.
    */
   reserve(packets: number, length: number): Burst {
+    if (!Number.isInteger(packets) || packets < 0 || !Number.isInteger(length) || length < 0) {
+      throw new ArgumentRangeError(`reserving ${packets} packets of ${length} bytes: two whole numbers are needed`);
+    }
     const burst = this.#burst;
     burst.count = 0;
     burst.packets = 0;
@@ -178,7 +181,7 @@ export class TxQueue {
     if (count === 0) return;
     if (this.#size === 0) return; // went down since the reserve
     const { offsets, lengths, regions, more } = this.#burst;
-    if (count < 0 || count > this.#held || more[count - 1] === 1) {
+    if (!Number.isInteger(count) || count < 0 || count > this.#held || more[count - 1] === 1) {
       throw new ArgumentRangeError(
         `committing ${count} of the ${this.#held} segments last reserved: only whole packets, and only what was reserved`,
       );
@@ -230,6 +233,12 @@ export class TxQueue {
    * Returns how many segments went (whole packets; fewer than asked when this ring is full); they are released on `rx`.
    */
   forward(rx: RxQueue, burst: Burst, count: number): number {
+    if (burst !== rx.burst || !Number.isInteger(count) || count < 0 || count > rx.held) {
+      if (rx.size === 0) return 0; // went down since the peek
+      throw new ArgumentRangeError(
+        `forwarding ${count} segments: only those of the last peek of that queue, which are ${rx.held}`,
+      );
+    }
     const from = rx.binding;
     const to = this.#binding;
     if (from === undefined || to === undefined || this.#inUse) return 0;

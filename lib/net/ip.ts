@@ -100,10 +100,14 @@ export function scanIpv6(text: string, start: number, end: number, bytes: Uint8A
   return '';
 }
 
-/** Scans an address of either family; returns its length in bytes, or 0. */
-function scanEither(text: string, bytes: Uint8Array): 0 | 4 | 16 {
-  if (scanIpv4(text, 0, text.length, bytes, 0) === '') return 4;
-  return scanIpv6(text, 0, text.length, bytes, 0) === '' ? 16 : 0;
+/** Scans an address of either family; returns its version, or 0. The first group of IPv6 has at most four digits. */
+function scanEither(text: string, bytes: Uint8Array): IpVersion | 0 {
+  for (let at = 0; at < 5; at += 1) {
+    const code = text.charCodeAt(at);
+    if (code === DOT) return scanIpv4(text, 0, text.length, bytes, 0) === '' ? 4 : 0;
+    if (code === COLON) return scanIpv6(text, 0, text.length, bytes, 0) === '' ? 6 : 0;
+  }
+  return 0;
 }
 
 /** Scans an address of either family into scratch bytes; returns its length in bytes, or throws. */
@@ -261,8 +265,7 @@ export function ipv6Text(bytes: Uint8Array, offset: number): string {
  */
 export function ipVersion(value: unknown): IpVersion | 0 {
   if (typeof value !== 'string') return 0;
-  const length = scanEither(value, scratch);
-  return length === 0 ? 0 : length === 4 ? 4 : 6;
+  return scanEither(value, scratch);
 }
 
 /** Whether a value is the text of an IPv4 address. */

@@ -12,12 +12,15 @@ export const HEX: readonly string[] = Array.from({ length: 256 }, (_, value) => 
 /** Two hexadecimal digits for 0 … 255. */
 export const HEX2: readonly string[] = HEX.map((text) => text.padStart(2, '0'));
 
-/** The value of a hexadecimal digit given by its character code; -1 for anything else (also NaN). */
+const DIGITS = new Int8Array(128).fill(-1);
+for (let value = 0; value < 16; value += 1) {
+  DIGITS[value.toString(16).charCodeAt(0)] = value;
+  DIGITS[value.toString(16).toUpperCase().charCodeAt(0)] = value;
+}
+
+/** The value of a hexadecimal digit given by its character code; -1 for anything else. */
 export function hexDigit(code: number): number {
-  if (code >= 48 && code <= 57) return code - 48;
-  const lower = code | 32;
-  if (lower >= 97 && lower <= 102) return lower - 87;
-  return -1;
+  return code < 128 ? DIGITS[code]! : -1;
 }
 
 /** Text as it goes into an error: quoted, control characters escaped, cut when long. */

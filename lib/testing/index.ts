@@ -5,3 +5,5 @@ export type { FaultCounters, FaultOptions } from './faults.js';
 export { loopback } from './loopback.js';
 export type { Loopback } from './loopback.js';
 export type { PacketPort } from './port.js';
+export { TracedPort, trace } from './trace.js';
+export type { PcapngSink, TraceCounters, TraceOptions } from './trace.js';

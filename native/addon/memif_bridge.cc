@@ -1,5 +1,7 @@
 // JavaScript's handle of a Bridge between two interfaces that are up.
 
+#include <fcntl.h>
+
 #include "addon/memif_interface.h"
 #include "memif/bridge.h"
 #include "sys/doorbell.h"
@@ -50,12 +52,12 @@ memif::BridgeSide side_of(memif::Interface& interface, const Napi::Object& state
   for (size_t i = 0; i < receive.size(); i++) {
     side.rx.emplace_back(session, receive[i], role, true, buffer_size, interface.options().cache_line,
                          state_of(states, "rx", i));
-    side.rx_events.emplace_back(::dup(receive[i].event.get()));
+    side.rx_events.emplace_back(::fcntl(receive[i].event.get(), F_DUPFD_CLOEXEC, 0));
   }
   for (size_t i = 0; i < transmit.size(); i++) {
     side.tx.emplace_back(session, transmit[i], role, false, buffer_size, interface.options().cache_line,
                          state_of(states, "tx", i));
-    side.tx_events.emplace_back(::dup(transmit[i].event.get()));
+    side.tx_events.emplace_back(::fcntl(transmit[i].event.get(), F_DUPFD_CLOEXEC, 0));
   }
   return side;
 }

@@ -104,6 +104,7 @@ void MemifInterface::interface_up(memif::Interface& interface) {
   const auto& offsets = connection.buffers();
   if (!offsets.empty()) {
     auto array = Napi::Uint32Array::New(env, offsets.size());
+    if (array.IsEmpty()) return; // the environment is being terminated
     std::memcpy(array.Data(), offsets.data(), offsets.size() * sizeof(uint32_t));
     object.Set("buffers", array);
     object.Set("bufferSize", connection.memory()->buffer_size());
@@ -164,8 +165,9 @@ Napi::Value MemifInterface::memory_lost(const Napi::CallbackInfo& info) {
   return Napi::Boolean::New(info.Env(), connection != nullptr && connection->session().memory_lost());
 }
 
-// exportQueues([{ s2m, index }]) -> { regions: [{ fd, size, device, inode }], rings: [..] } with descriptors
-// of its own, for SharedQueues in another thread to adopt.
+// exportQueues([{ s2m, index }]) -> { regions: [{ fd, size, inode }], rings: [..] }: the session's own
+// descriptors by their numbers, for SharedQueues in another thread to duplicate. They are good as long as the
+// connection.
 Napi::Value MemifInterface::export_queues(const Napi::CallbackInfo& info) {
   Napi::Env env = info.Env();
   auto* connection = interface_ ? interface_->connection() : nullptr;
@@ -176,10 +178,9 @@ Napi::Value MemifInterface::export_queues(const Napi::CallbackInfo& info) {
   for (uint32_t i = 0; i < session.regions.size(); i++) {
     const auto& region = session.regions[i];
     struct stat st {};
-    int fd = ::dup(region.fd.get());
-    ::fstat(fd, &st);
+    ::fstat(region.fd.get(), &st);
     Napi::Object object = Napi::Object::New(env);
-    object.Set("fd", fd);
+    object.Set("fd", region.fd.get());
     object.Set("size", static_cast<double>(region.size));
     object.Set("inode", static_cast<double>(st.st_ino));
     regions.Set(i, object);
@@ -192,9 +193,7 @@ Napi::Value MemifInterface::export_queues(const Napi::CallbackInfo& info) {
     const auto& list = get_bool(each, "s2m") ? session.s2m : session.m2s;
     auto index = static_cast<size_t>(get_number(each, "index"));
     if (index >= list.size()) continue;
-    Napi::Object object = ring_object(env, list[index]);
-    object.Set("event", ::dup(list[index].event.get()));
-    rings.Set(rings.Length(), object);
+    rings.Set(rings.Length(), ring_object(env, list[index]));
   }
   result.Set("rings", rings);
   return result;

@@ -1,7 +1,9 @@
-// Queues of a connection that another thread set up: adopts the descriptors it was sent and maps the regions
-// itself.
+// Queues of a connection that another thread set up: duplicates its descriptors and maps the regions itself.
 
+#include <fcntl.h>
 #include <sys/stat.h>
+
+#include <cerrno>
 
 #include "addon/environment.h"
 #include "sys/doorbell.h"
@@ -14,47 +16,51 @@ public:
 
 private:
   friend void init_shared_queues(Napi::Env env, Napi::Object exports);
+  std::string open(const Napi::Object& handle);
   Napi::Value regions(const Napi::CallbackInfo& info);
+  Napi::Value events(const Napi::CallbackInfo& info);
   void close(const Napi::CallbackInfo& info);
 
-  std::vector<sys::Fd> fds_;
+  std::vector<sys::Fd> events_;
   std::vector<std::shared_ptr<sys::Mapping>> mappings_;
   std::vector<Napi::Reference<Napi::Value>> buffers_;
 };
 
 // new SharedQueues({ regions: [{ fd, size, inode }], rings: [{ event }] })
 SharedQueues::SharedQueues(const Napi::CallbackInfo& info) : Napi::ObjectWrap<SharedQueues>(info) {
-  Napi::Env env = info.Env();
-  Napi::Object given = info[0].As<Napi::Object>();
-  Napi::Array regions = given.Get("regions").As<Napi::Array>();
-  Napi::Array rings = given.Get("rings").As<Napi::Array>();
-  std::string wrong;
-  for (uint32_t i = 0; i < regions.Length() && wrong.empty(); i++) {
+  std::string wrong = open(info[0].As<Napi::Object>());
+  if (!wrong.empty()) Napi::Error::New(info.Env(), wrong).ThrowAsJavaScriptException();
+}
+
+// The descriptors are the other thread's, which closes them when the connection ends. So each is duplicated
+// first and looked at afterwards: a number that belongs to something else by now shows itself by its inode.
+std::string SharedQueues::open(const Napi::Object& handle) {
+  const std::string gone = "the connection of these queues is gone";
+  Napi::Array regions = handle.Get("regions").As<Napi::Array>();
+  Napi::Array rings = handle.Get("rings").As<Napi::Array>();
+  for (uint32_t i = 0; i < regions.Length(); i++) {
     Napi::Object region = regions.Get(i).As<Napi::Object>();
-    int fd = static_cast<int>(get_number(region, "fd", -1));
-    auto size = static_cast<size_t>(get_number(region, "size"));
+    sys::Fd fd(::fcntl(static_cast<int>(get_number(region, "fd", -1)), F_DUPFD_CLOEXEC, 0));
     struct stat st {};
-    // A handle that was used before names a descriptor that may be somebody else's by now: it is not touched.
-    if (::fstat(fd, &st) != 0 || static_cast<double>(st.st_ino) != get_number(region, "inode")) {
-      wrong = "the handle was opened before, or its connection is gone";
-      break;
+    if (!fd.valid() || ::fstat(fd.get(), &st) != 0 ||
+        static_cast<double>(st.st_ino) != get_number(region, "inode")) {
+      return fd.valid() || errno == EBADF ? gone
+                                          : std::string("duplicating a region: ") + std::strerror(errno);
     }
-    fds_.emplace_back(fd);
     std::shared_ptr<sys::Mapping> mapping;
-    if (auto error = sys::Mapping::map(fd, size, true, &mapping)) {
-      wrong = std::string("cannot map a region: ") + std::strerror(error.err);
-    } else {
-      mappings_.push_back(std::move(mapping));
-    }
+    if (auto error =
+            sys::Mapping::map(fd.get(), static_cast<size_t>(get_number(region, "size")), true, &mapping))
+      return std::string("mapping a region: ") + std::strerror(error.err);
+    mappings_.push_back(std::move(mapping));
   }
-  for (uint32_t i = 0; i < rings.Length() && wrong.empty(); i++) {
-    int fd = static_cast<int>(get_number(rings.Get(i).As<Napi::Object>(), "event", -1));
-    if (sys::is_eventfd(fd))
-      fds_.emplace_back(fd);
-    else
-      wrong = "the handle was opened before, or its connection is gone";
+  for (uint32_t i = 0; i < rings.Length(); i++) {
+    int event = static_cast<int>(get_number(rings.Get(i).As<Napi::Object>(), "event", -1));
+    sys::Fd fd(::fcntl(event, F_DUPFD_CLOEXEC, 0));
+    if (!fd.valid() && errno != EBADF) return std::string("duplicating an eventfd: ") + std::strerror(errno);
+    if (!fd.valid() || !sys::is_eventfd(fd.get())) return gone;
+    events_.push_back(std::move(fd));
   }
-  if (!wrong.empty()) Napi::Error::New(env, wrong).ThrowAsJavaScriptException();
+  return {};
 }
 
 Napi::Value SharedQueues::regions(const Napi::CallbackInfo& info) {
@@ -72,19 +78,28 @@ Napi::Value SharedQueues::regions(const Napi::CallbackInfo& info) {
   return array;
 }
 
+// The eventfd of each ring, by its number here.
+Napi::Value SharedQueues::events(const Napi::CallbackInfo& info) {
+  Napi::Array array = Napi::Array::New(info.Env());
+  for (uint32_t i = 0; i < events_.size(); i++)
+    array.Set(i, events_[i].get());
+  return array;
+}
+
 void SharedQueues::close(const Napi::CallbackInfo& info) {
   auto buffers = std::move(buffers_);
   buffers_.clear();
   for (auto& buffer : buffers)
     detach(info.Env(), buffer.Value());
   mappings_.clear();
-  fds_.clear();
+  events_.clear();
 }
 
 void init_shared_queues(Napi::Env env, Napi::Object exports) {
   exports.Set("SharedQueues",
               SharedQueues::DefineClass(env, "SharedQueues",
                                         {SharedQueues::InstanceAccessor<&SharedQueues::regions>("regions"),
+                                         SharedQueues::InstanceAccessor<&SharedQueues::events>("events"),
                                          SharedQueues::InstanceMethod<&SharedQueues::close>("close")}));
 }
 

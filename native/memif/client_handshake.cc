@@ -3,7 +3,10 @@
 //   region 0   the rings: S2M 0.., then M2S 0.., each 2 cache lines and 16 bytes an entry
 //   region 1   the packet buffers (our own, or packet memory shared with other interfaces)
 
+#include <fcntl.h>
+
 #include <algorithm>
+#include <cerrno>
 
 #include "memif/handshake.h"
 #include "sys/doorbell.h"
@@ -131,7 +134,7 @@ Failure ClientHandshake::allocate(uint16_t s2m_rings, uint16_t m2s_rings, uint8_
   Region packets;
   packets.size = memory_->mapping()->size();
   packets.mapping = memory_->mapping();
-  packets.fd = sys::Fd(::dup(memory_->fd()));
+  packets.fd = sys::Fd(::fcntl(memory_->fd(), F_DUPFD_CLOEXEC, 0));
   if (!packets.fd.valid()) return {Reason::system, "duplicating the packet memory", {errno, "dup"}};
 
   size_t buffer = 0;

@@ -46,7 +46,7 @@ public:
 
   bool connected() const { return connected_; }
   Session& session() { return session_; }
-  // The id a client was let in to (server side, once INIT has passed).
+  // The id a client asked for (server side, once INIT has come).
   std::optional<uint32_t> id() const;
   // The packet memory and buffers of a connected client.
   std::shared_ptr<PacketMemory> memory() const;

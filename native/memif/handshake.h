@@ -50,7 +50,7 @@ public:
   Step start();
   Step receive(sys::ReceivedMessage& received);
 
-  // The interface a client was let in to, once INIT has passed.
+  // The interface a client asked for, once INIT has come and there is one.
   const std::optional<uint32_t>& id() const { return id_; }
   Session take_session() { return std::move(session_); }
 

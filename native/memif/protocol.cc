@@ -1,5 +1,8 @@
 #include "memif/protocol.h"
 
+#include <algorithm>
+#include <iterator>
+
 namespace nodevpp::memif {
 namespace {
 

@@ -68,6 +68,10 @@ size_t Queue::peek(Segment* out, size_t max, Violation* violation) {
   return whole;
 }
 
+bool Queue::memory_lost() const {
+  return std::any_of(regions_.begin(), regions_.end(), [](const auto& region) { return region->lost(); });
+}
+
 void Queue::release(size_t count) {
   if (count == 0) return;
   if (!server_) {

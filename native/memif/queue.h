@@ -44,6 +44,7 @@ public:
   void post_buffers();
 
   uint32_t size() const { return ring_.size(); }
+  // `out` has room for size() segments: one packet that is longer than `max` comes whole.
   size_t peek(Segment* out, size_t max, Violation* violation);
   void release(size_t count);
   // Buffers for up to `max` slots.
@@ -53,6 +54,8 @@ public:
 
   Ring& ring() { return ring_; }
   int event() const { return event_; }
+  // Whether some of the memory was taken away under us: what the ring says since then means nothing.
+  bool memory_lost() const;
   const QueueState& state() const { return state_; }
 
 private:

@@ -1,6 +1,7 @@
 // The listening side of the dialogue. Every fact a client states is checked here, before any of it is used.
 
 #include <algorithm>
+#include <cerrno>
 
 #include "memif/handshake.h"
 #include "sys/doorbell.h"
@@ -40,7 +41,7 @@ Step ServerHandshake::receive(sys::ReceivedMessage& received) {
   if (received.size != kMessageSize || received.truncated) {
     return refuse(Reason::protocol,
                   received.truncated && received.size == kMessageSize
-                      ? "a control message with too many descriptors"
+                      ? "a control message lost descriptors: too many, or none left in this process"
                       : "a control message of " + number(received.size) + " bytes instead of 128");
   }
   const uint8_t* message = received.data;
@@ -85,13 +86,13 @@ Step ServerHandshake::init(const uint8_t* message) {
   if (init.version != kVersion) return refuse(Reason::version, "incompatible version");
   Target target = find_(init.id);
   if (target.options == nullptr) return refuse(Reason::id, "unmatched interface id");
+  id_ = init.id; // also of a client that is turned away: its interface hears of that
   if (target.options->mode != static_cast<Mode>(init.mode)) return refuse(Reason::mode, "mode mismatch");
   if (target.options->has_secret && !same_secret(init.secret, target.options->secret)) {
     return refuse(Reason::secret, "incorrect secret");
   }
   if (target.busy) return refuse(Reason::busy, "already connected");
   options_ = *target.options;
-  id_ = init.id;
   session_.peer_name = init.name;
   state_ = State::building;
   return {{{emit_ack()}}, {}, false};
@@ -109,14 +110,14 @@ Step ServerHandshake::add_region(const AddRegion& wanted, sys::Fd fd) {
     return refuse(Reason::region, what + "size " + number(wanted.size) + " is not between 1 and " +
                                       number(options_.max_region_size));
   }
-  if (total_size_ + wanted.size > options_.max_total_size) {
+  if (wanted.size > options_.max_total_size - std::min(total_size_, options_.max_total_size)) {
     return refuse(Reason::region,
                   what + "all regions together exceed " + number(options_.max_total_size) + " bytes");
   }
   sys::FileFacts facts;
   if (auto error = sys::inspect_file(fd.get(), &facts))
     return refuse(Reason::region, what + "unusable", error);
-  if (!facts.regular) return refuse(Reason::region, what + "the descriptor is not shared memory");
+  if (!facts.shared_memory) return refuse(Reason::region, what + "the descriptor is not shared memory");
   if (facts.size < wanted.size) {
     return refuse(Reason::region,
                   what + "the file has " + number(facts.size) + " bytes of " + number(wanted.size));
@@ -126,7 +127,12 @@ Step ServerHandshake::add_region(const AddRegion& wanted, sys::Fd fd) {
   }
   Region region;
   region.size = wanted.size;
-  if (auto error = sys::Mapping::map(fd.get(), wanted.size, true, &region.mapping)) {
+  auto error = sys::Mapping::map(fd.get(), wanted.size, true, &region.mapping);
+  // A sealed region hardly needs its guard: that others have used up the table must not keep it out.
+  if (error.err == ENOSPC && facts.sealed_against_shrinking) {
+    error = sys::Mapping::map(fd.get(), wanted.size, false, &region.mapping);
+  }
+  if (error) {
     return refuse(Reason::region, what + "cannot be mapped", error);
   }
   region.fd = std::move(fd);
@@ -158,6 +164,9 @@ Step ServerHandshake::add_ring(const AddRing& wanted, sys::Fd fd) {
   if (!sys::is_eventfd(fd.get())) return refuse(Reason::ring, what + "the descriptor is not an eventfd");
   if (auto error = sys::set_nonblocking(fd.get()))
     return refuse(Reason::ring, what + "unusable eventfd", error);
+  // The one we listen to; what rings the other is the client's own business.
+  if (wanted.s2m && !sys::drains_at_once(fd.get()))
+    return refuse(Reason::ring, what + "the eventfd is a semaphore");
   RingPlace place;
   place.s2m = wanted.s2m;
   place.index = wanted.index;

@@ -51,13 +51,14 @@ Failure PacketMemory::create(uint32_t buffer_size, uint64_t buffers, std::shared
   memory->buffer_size_ = buffer_size;
   memory->stride_ = (buffer_size + 63u) & ~63u;
   memory->buffers_ = buffers;
-  uint64_t size = buffers * memory->stride_;
-  if (size == 0 || size > (1ull << 32)) {
+  constexpr uint64_t kReach = 1ull << 32;
+  if (buffers == 0 || memory->stride_ == 0 || buffers > kReach / memory->stride_) {
     return {Reason::region,
-            std::to_string(buffers) + " buffers of " + std::to_string(buffer_size) + " bytes need " +
-                std::to_string(size) + " bytes; the protocol's offsets reach 4 GiB",
+            std::to_string(buffers) + " buffers of " + std::to_string(buffer_size) +
+                " bytes: none at all, or more than the 4 GiB that the protocol's offsets reach",
             {}};
   }
+  uint64_t size = buffers * memory->stride_;
   if (auto error = sys::create_sealed_memfd("node-vpp memif packets", size, &memory->fd_)) {
     return {Reason::system, "allocating packet memory", error};
   }

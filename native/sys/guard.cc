@@ -34,6 +34,8 @@ void on_sigbus(int signal, siginfo_t* info, void* context) {
     uintptr_t start = slots[i].start.load(std::memory_order_acquire);
     size_t size = slots[i].size.load(std::memory_order_acquire);
     if (start == 0 || address < start || address - start >= size) continue;
+    // The slot may be changing hands: the size belongs to the start only when that is still the same.
+    if (slots[i].start.load(std::memory_order_acquire) != start) continue;
     // mmap is not on POSIX's list of async-signal-safe functions, but on Linux it is a bare system call.
     void* mapped = ::mmap(reinterpret_cast<void*>(start), size, PROT_READ | PROT_WRITE,
                           MAP_FIXED | MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);

@@ -1,8 +1,10 @@
 #include "sys/shared_memory.h"
 
 #include <fcntl.h>
+#include <linux/magic.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
+#include <sys/vfs.h>
 
 #include <cerrno>
 
@@ -20,33 +22,42 @@ SysError create_sealed_memfd(const char* name, size_t size, Fd* out) {
 }
 
 SysError inspect_file(int fd, FileFacts* out) {
+  *out = {};
+  int seals = ::fcntl(fd, F_GET_SEALS);
+  if (seals < 0) return errno == EINVAL ? SysError{} : SysError{errno, "fcntl"}; // EINVAL: not in memory
   struct stat st {};
   if (::fstat(fd, &st) != 0) return {errno, "fstat"};
-  out->regular = S_ISREG(st.st_mode);
+  out->shared_memory = S_ISREG(st.st_mode);
   out->size = st.st_size > 0 ? static_cast<uint64_t>(st.st_size) : 0;
-  int seals = ::fcntl(fd, F_GET_SEALS); // EINVAL for files that cannot carry seals
-  out->sealed_against_shrinking = seals >= 0 && (seals & F_SEAL_SHRINK) != 0;
+  out->sealed_against_shrinking = (seals & F_SEAL_SHRINK) != 0;
   return {};
 }
 
 SysError Mapping::map(int fd, size_t size, bool guarded, std::shared_ptr<Mapping>* out) {
-  void* data = ::mmap(nullptr, size, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+  // Huge pages can only be unmapped whole.
+  size_t mapped = size;
+  struct statfs fs {};
+  if (::fstatfs(fd, &fs) == 0 && fs.f_type == HUGETLBFS_MAGIC && fs.f_bsize > 0) {
+    auto page = static_cast<size_t>(fs.f_bsize);
+    mapped = (size + page - 1) / page * page;
+  }
+  void* data = ::mmap(nullptr, mapped, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
   if (data == MAP_FAILED) return {errno, "mmap"};
   int guard = -1;
   if (guarded) {
-    guard = guard_add(data, size);
+    guard = guard_add(data, mapped);
     if (guard < 0) {
-      ::munmap(data, size);
+      ::munmap(data, mapped);
       return {ENOSPC, "guard"};
     }
   }
-  out->reset(new Mapping(static_cast<uint8_t*>(data), size, guard));
+  out->reset(new Mapping(static_cast<uint8_t*>(data), size, mapped, guard));
   return {};
 }
 
 Mapping::~Mapping() {
   if (guard_ >= 0) guard_remove(guard_);
-  ::munmap(data_, size_);
+  ::munmap(data_, mapped_);
 }
 
 bool Mapping::lost() const {

@@ -1,0 +1,252 @@
+// memif at the rate of a C peer: Node against dpdk-testpmd, and testpmd against testpmd as the measure of the machine.
+//
+//   node build/js/bench/memif.js [--seconds N] [--rounds N] [CASE...]      one table
+//
+// Every row runs its reference in the same invocation, just before; each process polls on one processor of its own.
+// Rates are medians of one-second samples after warm-up; with several rounds, the row whose ratio is the median one. On
+// a shared machine quote the ratio.
+
+import { spawn } from 'node:child_process';
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { Testpmd, haveTestpmd, steady } from './support/testpmd.js';
+
+const args = process.argv.slice(2);
+const secondsAt = args.indexOf('--seconds');
+const seconds = secondsAt >= 0 ? Number(args[secondsAt + 1]) : 5;
+const roundsAt = args.indexOf('--rounds');
+const rounds = roundsAt >= 0 ? Number(args[roundsAt + 1]) : 1;
+const wanted = args.filter((arg) => /^[a-z]/.test(arg));
+const caseScript = fileURLToPath(new URL('./memif-case.js', import.meta.url));
+const folder = mkdtempSync(join(tmpdir(), 'node-vpp-bench-'));
+let sockets = 0;
+const newSocket = (): string => join(folder, `m${++sockets}.sock`);
+
+interface Row {
+  name: string;
+  ours: string;
+  reference: string;
+  ratio: number | undefined;
+  target: string;
+  met: boolean;
+}
+
+const median = (values: readonly number[]): number => [...values].sort((a, b) => a - b)[values.length >> 1] ?? 0;
+const mpps = (rate: number): string => `${(rate / 1e6).toFixed(2)} Mpps`;
+
+/** Starts a case pinned to processor 0 (two-workers: to none) and gives its result. */
+function runCase<T>(name: string, socket: string, pinned = true): Promise<T> {
+  const command = [process.execPath, caseScript, name, socket, String(seconds)];
+  const [program, ...rest] = pinned ? ['taskset', '-c', '0', ...command] : command;
+  return new Promise((resolve, reject) => {
+    const child = spawn(program!, rest, { stdio: ['ignore', 'pipe', 'inherit'] });
+    let output = '';
+    child.stdout.on('data', (chunk: Buffer) => {
+      output += chunk.toString();
+    });
+    child.once('error', reject);
+    child.once('exit', (code) => {
+      if (code === 0) resolve(JSON.parse(output) as T);
+      else reject(new Error(`the case ${name} ended with ${code}`));
+    });
+  });
+}
+
+const sleep = (ms: number): Promise<void> => new Promise((resolve) => setTimeout(resolve, ms));
+const server = (socket: string, id = 0): string => `role=server,id=${id},socket=${socket},socket-abstract=no`;
+const client = (socket: string, id = 0): string => `role=client,id=${id},socket=${socket},socket-abstract=no`;
+
+/** testpmd to testpmd, one way, client to server. */
+async function referenceOneWay(more: readonly string[] = []): Promise<number> {
+  const socket = newSocket();
+  const sink = new Testpmd({ cpu: 0, devices: [server(socket)], mode: 'rxonly' });
+  await sleep(1500);
+  const source = new Testpmd({ cpu: 1, devices: [client(socket)], mode: 'txonly', more });
+  await sleep((seconds + 6) * 1000);
+  const rate = steady(sink.seconds.rx);
+  await source.stop();
+  await sink.stop();
+  return rate;
+}
+
+const circulation = { mode: 'io', more: ['--tx-first', '--burst=256', '--nb-cores=1'] };
+
+/** testpmd to testpmd with something in the middle: two ports that send on what they get. */
+async function circulating(middle: (socket: string) => Promise<() => Promise<void>>): Promise<number> {
+  const socket = newSocket();
+  const stop = await middle(socket);
+  const outer = new Testpmd({ cpu: 1, devices: [client(socket, 0), client(socket, 1)], ...circulation });
+  await sleep((seconds + 6) * 1000);
+  const rate = steady(outer.seconds.rx);
+  await outer.stop();
+  await stop();
+  return rate;
+}
+
+async function withSource(name: string, more: readonly string[] = []): Promise<number> {
+  const socket = newSocket();
+  const running = runCase<{ seconds: number[] }>(name, socket);
+  await sleep(600);
+  const source = new Testpmd({ cpu: 1, devices: [client(socket)], mode: 'txonly', more });
+  try {
+    return median((await running).seconds);
+  } finally {
+    await source.stop();
+  }
+}
+
+async function withSink(name: string): Promise<number> {
+  const socket = newSocket();
+  const sink = new Testpmd({ cpu: 1, devices: [server(socket)], mode: 'rxonly' });
+  try {
+    await sleep(2500);
+    return median((await runCase<{ seconds: number[] }>(name, socket)).seconds);
+  } finally {
+    await sink.stop();
+  }
+}
+
+async function withEcho(name: string): Promise<{ p50: number; p99: number; samples: number }> {
+  const socket = newSocket();
+  const echo = new Testpmd({
+    cpu: 1,
+    devices: [server(socket)],
+    mode: 'macswap',
+    more: ['--port-topology=loop', '--burst=1'],
+  });
+  try {
+    await sleep(2500);
+    return await runCase(name, socket);
+  } finally {
+    await echo.stop();
+  }
+}
+
+const compare = (name: string, ours: number, reference: number, target: number): Row => ({
+  name,
+  ours: mpps(ours),
+  reference: mpps(reference),
+  ratio: ours / reference,
+  target: `>= ${target} x`,
+  met: ours / reference >= target,
+});
+
+const cases: Record<string, () => Promise<Row[]>> = {
+  async rx() {
+    const reference = await referenceOneWay();
+    const inspected = await withSource('rx-inspect');
+    const copied = await withSource('rx-copy');
+    return [
+      compare('testpmd -> Node, every header inspected', inspected, reference, 0.95),
+      compare('testpmd -> Node, each packet copied out', copied, reference, 0.75),
+    ];
+  },
+  async tx() {
+    const reference = await referenceOneWay();
+    return [compare('Node -> testpmd, each packet written', await withSink('tx-write'), reference, 0.85)];
+  },
+  async workers() {
+    const reference = await referenceOneWay();
+    const { seconds: rates } = await runCase<{ seconds: number[] }>('two-workers', newSocket(), false);
+    return [compare('Node client <-> Node server, two workers, sum of both ways', median(rates), reference, 0.7)];
+  },
+  async bridge() {
+    const reference = await circulating(async (socket) => {
+      const middle = new Testpmd({
+        cpu: 0,
+        devices: [server(socket, 0), server(socket, 1)],
+        mode: 'io',
+        more: ['--burst=256', '--nb-cores=1'],
+      });
+      await sleep(2000);
+      return () => middle.stop();
+    });
+    const socket = newSocket();
+    const running = runCase<{ seconds: number[] }>('bridge', socket);
+    await sleep(600);
+    const outer = new Testpmd({ cpu: 1, devices: [client(socket, 0), client(socket, 1)], ...circulation });
+    const ours = median((await running).seconds);
+    await outer.stop();
+    return [compare('L2 cross-connect in native bridge(), testpmd at both ends', ours, reference, 0.8)];
+  },
+  async jumbo() {
+    const more = ['--txpkts=1514'];
+    const reference = await referenceOneWay(more);
+    const received = await withSource('rx-copy', more);
+    const sent = await withSink('tx-write-1514');
+    return [
+      compare('1514 B testpmd -> Node, copied out', received, reference, 0.85),
+      compare('1514 B Node -> testpmd, written', sent, reference, 0.85),
+    ];
+  },
+  async latency() {
+    const rows: Row[] = [];
+    for (const [mode, limit] of [
+      ['interrupt', 25],
+      ['adaptive', 8],
+    ] as const) {
+      const { p50, p99, samples } = await withEcho(`rtt-${mode}`);
+      rows.push({
+        name: `there and back, Node <-> testpmd, ${mode}`,
+        ours: `p50 ${p50.toFixed(1)} us, p99 ${p99.toFixed(1)} us`,
+        reference: `${samples} trips`,
+        ratio: undefined,
+        target: `p50 <= ${limit} us`,
+        met: p50 <= limit,
+      });
+    }
+    return rows;
+  },
+  async idle() {
+    const socket = newSocket();
+    const running = runCase<{ percent: number }>('idle', socket);
+    await sleep(600);
+    const peer = new Testpmd({ cpu: 1, devices: [client(socket)], mode: 'rxonly' });
+    const { percent } = await running;
+    await peer.stop();
+    return [
+      {
+        name: 'idle interface, interrupt mode',
+        ours: `${percent.toFixed(2)} % CPU`,
+        reference: '',
+        ratio: undefined,
+        target: '0 % CPU',
+        met: percent < 0.5,
+      },
+    ];
+  },
+};
+
+if (!haveTestpmd()) {
+  console.log('dpdk-testpmd is not installed (Debian: dpdk-dev and librte-net-memif23): nothing to compare with');
+} else {
+  const rows: Row[] = [];
+  for (const [name, run] of Object.entries(cases)) {
+    if (wanted.length > 0 && !wanted.includes(name)) continue;
+    const results: Row[][] = [];
+    for (let round = 0; round < rounds; round++) results.push(await run());
+    for (let i = 0; i < results[0]!.length; i++) {
+      const each = results.map((result) => result[i]!).sort((a, b) => (a.ratio ?? 0) - (b.ratio ?? 0));
+      rows.push(each[each.length >> 1]!);
+    }
+  }
+  const columns = ['row', 'Node', 'reference', 'ratio', 'target'];
+  const cells = rows.map((row) => [
+    row.name,
+    row.ours,
+    row.reference,
+    row.ratio === undefined ? '' : row.ratio.toFixed(2),
+    `${row.target}${row.met ? '' : '  MISSED'}`,
+  ]);
+  const widths = columns.map((column, i) => Math.max(column.length, ...cells.map((line) => line[i]!.length)));
+  for (const line of [columns, ...cells])
+    console.log(
+      line
+        .map((cell, i) => cell.padEnd(widths[i]!))
+        .join('  ')
+        .trimEnd(),
+    );
+}
+rmSync(folder, { recursive: true, force: true });

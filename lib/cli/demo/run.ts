@@ -1,0 +1,302 @@
+// Runs the demo: opens the interfaces, gives their queues to the hosts in worker threads, shows what they do, and stops
+// in order.
+//
+//   open --> share queues with workers --> up --> a table every second --> hosts stop sending, empty the rings
+//        --> summary --> close
+//
+// The numbers are those of the interfaces' own counters and of what the receiving host found in the packets.
+
+import { randomUUID } from 'node:crypto';
+import { once } from 'node:events';
+import { mkdtempSync, rmSync } from 'node:fs';
+import { availableParallelism, tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { Worker } from 'node:worker_threads';
+import { MemifError } from '../../errors.js';
+import { type Memif, type MemifRole, type RxMode, openMemif, share } from '../../memif/index.js';
+import { macFromNumber } from '../../net/index.js';
+import { bitsPerSecond, grouped, micros, packetsPerSecond } from '../format.js';
+import { LatencyReader } from '../latency.js';
+import { readReplay } from '../memif/packets.js';
+import { Meter, eachSecond, totals } from '../memif/rates.js';
+import { Reporter } from '../memif/report.js';
+import { stopSignal } from '../stop.js';
+import { Count, type HostAddress, type HostOrders, newHostMemory } from './shared.js';
+import { type HostSecond, Screen, type Second, line, table } from './table.js';
+import { Testpmd, type TestpmdMode } from './testpmd.js';
+
+export interface DemoFlags {
+  seconds?: number;
+  rate: number;
+  mode: RxMode;
+  size: number;
+  flows: number;
+  pcap?: string;
+  peer?: 'testpmd';
+  forward: TestpmdMode;
+  json?: boolean;
+}
+
+const addresses: Record<MemifRole, HostAddress> = {
+  client: { mac: '02:fe:00:00:00:01', address: '10.0.0.1' },
+  server: { mac: '02:fe:00:00:00:02', address: '10.0.0.2' },
+};
+const tableLines = 16;
+const drainMs = 2000;
+
+/** A host in its worker, and what the main thread knows of it. */
+class DemoHost {
+  readonly role: MemifRole;
+  readonly memif: Memif;
+  readonly counters: Float64Array;
+  readonly latency: LatencyReader;
+  /** Rejects when the worker fails. */
+  readonly failed: Promise<never>;
+  readonly #worker: Worker;
+  readonly #meter: Meter;
+  readonly #done: Promise<unknown>;
+
+  constructor(
+    role: MemifRole,
+    memif: Memif,
+    traffic: Pick<HostOrders, 'rate' | 'flows' | 'size' | 'replay' | 'mirrored'>,
+  ) {
+    const { counters, histogram } = newHostMemory();
+    this.role = role;
+    this.memif = memif;
+    this.counters = counters;
+    this.latency = new LatencyReader(histogram);
+    this.#meter = new Meter(memif);
+    const port = share(memif, { rx: [0], tx: [0] });
+    const other = role === 'client' ? 'server' : 'client';
+    const orders: HostOrders = {
+      port,
+      counters,
+      histogram,
+      self: addresses[role],
+      other: addresses[other],
+      ...traffic,
+    };
+    this.#worker = new Worker(new URL('./host.js', import.meta.url), { workerData: orders, transferList: [port] });
+    this.#done = once(this.#worker, 'message');
+    this.failed = new Promise((_, reject) => {
+      this.#worker.once('error', reject);
+      memif.on('down', reject);
+    });
+    for (const promise of [this.#done, this.failed]) promise.catch(() => undefined);
+  }
+
+  /** What it did in the last `interval` seconds. `lost` is what the other host's packets tell. */
+  read(interval: number, lost: number): HostSecond {
+    const { counters } = this;
+    const rates = this.#meter.read(interval);
+    return {
+      role: this.role,
+      address: addresses[this.role].address,
+      neighbor: counters[Count.resolved] === 0 ? '' : macFromNumber(counters[Count.neighborMac]!),
+      txPackets: rates.txPackets,
+      txBits: rates.txBytes * 8,
+      rxPackets: rates.rxPackets,
+      rxBits: rates.rxBytes * 8,
+      received: totals(this.memif.statistics).rxPackets,
+      lost,
+      damaged: counters[Count.damaged]!,
+      full: rates.full,
+      kicks: rates.kicks,
+      wakeups: rates.wakeups,
+      pingSent: counters[Count.pingSent]!,
+      pingAnswered: counters[Count.pingAnswered]!,
+      latency: this.latency.recent(),
+    };
+  }
+
+  /** Ends its traffic; resolves when the rings are empty, or after a time. */
+  async stop(): Promise<void> {
+    this.#worker.postMessage('stop');
+    let timer: NodeJS.Timeout | undefined;
+    const late = new Promise((resolve) => (timer = setTimeout(resolve, drainMs)));
+    await Promise.race([this.#done, this.failed, late]);
+    clearTimeout(timer);
+  }
+
+  async end(): Promise<void> {
+    await this.memif.destroy();
+    await this.#worker.terminate();
+  }
+}
+
+/** Frames in memory that both workers see, instead of a copy for each. */
+function shareFrames(frames: readonly Uint8Array[]): Uint8Array[] {
+  const all = new Uint8Array(new SharedArrayBuffer(frames.reduce((sum, frame) => sum + frame.length, 0)));
+  let at = 0;
+  return frames.map((frame) => {
+    all.set(frame, at);
+    at += frame.length;
+    return all.subarray(at - frame.length, at);
+  });
+}
+
+export async function demo(flags: DemoFlags): Promise<void> {
+  const stop = stopSignal();
+  const reporter = new Reporter(flags);
+  const testpmdWanted = flags.peer === 'testpmd';
+  const replay =
+    flags.pcap === undefined
+      ? undefined
+      : await readReplay(flags.pcap, 'ethernet', {
+          sourceMac: addresses.client.mac,
+          destinationMac: addresses.server.mac,
+        });
+  const frames = replay === undefined ? undefined : shareFrames(replay.packets);
+  const longest = Math.max(
+    128,
+    ...(frames === undefined ? [flags.size] : [frames.reduce((n, f) => Math.max(n, f.length), 0)]),
+  );
+  const bufferSize = Math.min(65535, Math.max(2048, Math.ceil(longest / 64) * 64));
+  const traffic = {
+    rate: flags.rate,
+    flows: flags.flows,
+    size: flags.size,
+    replay: frames,
+    mirrored: testpmdWanted && flags.forward === 'macswap',
+  };
+
+  const folder = testpmdWanted ? mkdtempSync(join(tmpdir(), 'node-vpp-demo-')) : undefined;
+  const socket = folder === undefined ? `@node-vpp-demo-${randomUUID()}` : join(folder, 'memif.sock');
+  let testpmd: Testpmd | undefined;
+  const hosts: DemoHost[] = [];
+  let screen: Screen | undefined;
+  try {
+    if (testpmdWanted) {
+      const processor = Math.max(1, availableParallelism()) - 1;
+      testpmd = new Testpmd({ socket, mode: flags.forward, processor, longest });
+      reporter.say('starting', 'starting dpdk-testpmd, which takes some seconds', { peer: 'testpmd' });
+    }
+    for (const role of testpmdWanted ? (['client'] as const) : (['client', 'server'] as const)) {
+      const memif = openMemif({
+        socket,
+        role,
+        rxMode: flags.mode,
+        ...(role === 'client' ? { bufferSize, retryMaxMs: 200 } : {}),
+      });
+      hosts.push(new DemoHost(role, memif, traffic));
+    }
+    const failed = Promise.race([
+      ...hosts.map((host) => host.failed),
+      ...(testpmd === undefined ? [] : [testpmd.ended]),
+    ]);
+    failed.catch(() => undefined);
+    await Promise.race([Promise.all(hosts.map((host) => host.memif.up({ signal: stop, timeoutMs: 20_000 }))), failed]);
+
+    const what =
+      replay === undefined ? `${flags.size}-byte frames` : `${grouped(replay.packets.length)} replayed frames`;
+    const who = testpmdWanted ? `with dpdk-testpmd (${flags.forward})` : 'two worker threads';
+    const title = `${who}, one memif, ${what}, ${flags.mode}`;
+    if (!flags.json && Screen.fits(process.stdout, tableLines)) screen = new Screen(process.stdout);
+    else reporter.say('started', `node-vpp demo: ${title}`, { socket, ...flags });
+    if (replay !== undefined && replay.skipped > 0) {
+      reporter.say('skipped', `${grouped(replay.skipped)} packets of the capture are left out`, {
+        packets: replay.skipped,
+      });
+    }
+
+    const history: number[] = [];
+    const sentBefore = hosts.map(() => 0);
+    let usage = process.cpuUsage();
+    const start = performance.now();
+    const show = (elapsed: number, interval: number): void => {
+      const used = process.cpuUsage(usage);
+      usage = process.cpuUsage();
+      const second: Second = {
+        elapsed,
+        processor: (used.user + used.system) / 1e4 / interval,
+        hosts: hosts.map((host, i) => host.read(interval, lostBy(hosts, i, replay !== undefined, sentBefore))),
+      };
+      hosts.forEach((host, i) => (sentBefore[i] = host.counters[Count.flowSent]!));
+      history.push(second.hosts.reduce((sum, host) => sum + host.rxPackets, 0));
+      if (history.length > 60) history.shift();
+      if (screen !== undefined) screen.draw([...table(title, second, history, painter()), 'Ctrl-C ends it.']);
+      else reporter.say('second', line(second), { ...second });
+    };
+    await Promise.race([eachSecond(stop, flags.seconds, show), failed]);
+    const seconds = (performance.now() - start) / 1000;
+    await Promise.all(hosts.map((host) => host.stop()));
+    screen?.end();
+    screen = undefined;
+    summarize(reporter, hosts, replay !== undefined, seconds, testpmdWanted);
+  } finally {
+    screen?.end();
+    // The client first: a testpmd that serves a client must not lose it in the middle of a burst.
+    await Promise.all(hosts.map((host) => host.end()));
+    await testpmd?.stop();
+    if (folder !== undefined) rmSync(folder, { recursive: true, force: true });
+  }
+}
+
+/**
+ * Packets for a host that did not arrive: gaps in the numbers of generated ones; of replayed ones what was sent more than
+ * a second ago and is not here.
+ */
+function lostBy(hosts: readonly DemoHost[], index: number, replayed: boolean, sentBefore: readonly number[]): number {
+  const { counters } = hosts[index]!;
+  if (!replayed) return counters[Count.lost]!;
+  return hosts.length < 2 ? 0 : Math.max(0, sentBefore[1 - index]! - counters[Count.flowReceived]!);
+}
+
+const painter = (): { bold: (text: string) => string; dim: (text: string) => string } => {
+  const colors = process.stdout.hasColors() && process.env['NO_COLOR'] === undefined;
+  const paint = (code: number) => (text: string) => (colors ? `\x1b[${code}m${text}\x1b[22m` : text);
+  return { bold: paint(1), dim: paint(2) };
+};
+
+function summarize(
+  reporter: Reporter,
+  hosts: readonly DemoHost[],
+  replayed: boolean,
+  seconds: number,
+  withTestpmd: boolean,
+): void {
+  const lines: string[] = [];
+  const flows: Record<string, unknown>[] = [];
+  let bad = 0;
+  const name = (role: MemifRole): string => (withTestpmd && role === 'server' ? 'testpmd' : role);
+  for (const [i, host] of hosts.entries()) {
+    const other = host.role === 'client' ? 'server' : 'client';
+    const peer = hosts[1 - i];
+    const sent = host.counters[Count.flowSent]!;
+    const { txBytes } = totals(host.memif.statistics);
+    const rate = `${packetsPerSecond(sent / seconds)}, ${bitsPerSecond((txBytes * 8) / seconds)}`;
+    const head = `${name(host.role)} to ${name(other)}`.padEnd(18);
+    if (peer === undefined) {
+      const back = host.counters[Count.flowReceived]!;
+      lines.push(`${head} ${grouped(sent)} packets (${rate}); ${grouped(back)} came back`);
+      flows.push({
+        from: host.role,
+        sent,
+        received: back,
+        lost: host.counters[Count.lost],
+        damaged: host.counters[Count.damaged],
+      });
+      continue;
+    }
+    const received = peer.counters[Count.flowReceived]!;
+    const lost = replayed ? sent - received : Math.max(peer.counters[Count.lost]!, sent - received);
+    const damaged = peer.counters[Count.damaged]!;
+    bad += lost + damaged + (received === 0 ? 1 : 0);
+    lines.push(`${head} ${grouped(sent)} packets (${rate}); ${grouped(lost)} lost, ${grouped(damaged)} damaged`);
+    flows.push({ from: host.role, sent, received, lost, damaged });
+  }
+  const pings = hosts.map((host) => {
+    const { p50, p99 } = host.latency.total;
+    const sent = host.counters[Count.pingSent]!;
+    const answered = host.counters[Count.pingAnswered]!;
+    lines.push(
+      `${`pings of ${host.role}`.padEnd(18)} ${grouped(answered)} of ${grouped(sent)} answered; ` +
+        `p50 ${micros(p50)} µs, p99 ${micros(p99)} µs`,
+    );
+    return { from: host.role, sent, answered, p50us: p50, p99us: p99 };
+  });
+  lines.push(`stopped after ${seconds.toFixed(1)} s`);
+  reporter.say('summary', lines.join('\n'), { seconds, flows, pings });
+  if (bad > 0) process.exitCode = 1;
+}

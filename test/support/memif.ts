@@ -1,0 +1,131 @@
+// What the memif chapters share: interfaces that are closed at the end of a test, packets that can be told apart, and
+// looks at what a process holds.
+
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { readFileSync, readdirSync, readlinkSync } from 'node:fs';
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import type { Test } from 'tap';
+import { type Memif, type MemifOptions, openMemif } from 'node-vpp/memif';
+
+export const root = fileURLToPath(new URL('../../../..', import.meta.url));
+
+let sockets = 0;
+
+/** An abstract address that nobody else uses. */
+export const freshSocket = (): string => `@node-vpp-test-${process.pid}-${sockets++}`;
+
+/** A folder that is removed at the end of the test. */
+export function temporaryFolder(t: Test): string {
+  const folder = mkdtempSync(join(tmpdir(), 'node-vpp-memif-'));
+  t.teardown(() => rmSync(folder, { recursive: true, force: true }));
+  return folder;
+}
+
+/** Opens an interface that is destroyed at the end of the test. */
+export function open(t: Test, options: MemifOptions): Memif {
+  const memif = openMemif(options);
+  t.teardown(() => memif.destroy());
+  return memif;
+}
+
+/** A server and a client that are up; both are destroyed at the end of the test. */
+export async function pair(
+  t: Test,
+  options: Partial<MemifOptions> = {},
+  ofServer: Partial<MemifOptions> = {},
+  ofClient: Partial<MemifOptions> = {},
+): Promise<{ server: Memif; client: Memif }> {
+  const socket = options.socket ?? freshSocket();
+  const server = open(t, { ...options, ...ofServer, socket, role: 'server' });
+  const client = open(t, { retryMinMs: 5, ...options, ...ofClient, socket, role: 'client' });
+  await Promise.all([server.up({ timeoutMs: 5000 }), client.up({ timeoutMs: 5000 })]);
+  return { server, client };
+}
+
+/** A packet whose bytes depend on its number and its length: byte i is (number * 31 + i * 7) & 255. */
+export function packet(number: number, length: number): Uint8Array {
+  const bytes = new Uint8Array(length);
+  for (let i = 0; i < length; i++) bytes[i] = (number * 31 + i * 7) & 255;
+  return bytes;
+}
+
+/** Takes packets off an interface until there are `count`; rejects after `timeoutMs`. */
+export async function take(memif: Memif, count: number, timeoutMs = 10_000): Promise<Uint8Array[]> {
+  const taken: Uint8Array[] = [];
+  const signal = AbortSignal.timeout(timeoutMs);
+  const packets = memif[Symbol.asyncIterator]();
+  while (taken.length < count) {
+    const next = await Promise.race([
+      packets.next(),
+      once(signal, 'abort').then(() => {
+        throw new Error(`${taken.length} of ${count} packets came within ${timeoutMs} ms`);
+      }),
+    ]);
+    if (next.done === true) throw new Error(`closed after ${taken.length} of ${count} packets`);
+    taken.push(...next.value);
+  }
+  return taken;
+}
+
+export const sleep = (ms: number): Promise<void> => new Promise((resolve) => setTimeout(resolve, ms));
+
+/** Resolves when a condition holds; rejects after `timeoutMs`. */
+export async function until(what: string, condition: () => boolean, timeoutMs = 5000): Promise<void> {
+  const deadline = performance.now() + timeoutMs;
+  while (!condition()) {
+    if (performance.now() > deadline) throw new Error(`${what}: not within ${timeoutMs} ms`);
+    await sleep(1);
+  }
+}
+
+/** Descriptors and memif mappings that this process holds. */
+export function holdings(): { fds: number; maps: number } {
+  const fds = readdirSync('/proc/self/fd').length;
+  const maps = readFileSync('/proc/self/maps', 'utf8').split('\n').filter(isMemifMapping).length;
+  return { fds, maps };
+}
+
+const isMemifMapping = (line: string): boolean => /memfd:(node-vpp memif|raw)/.test(line);
+
+/** What each descriptor of this process is. */
+export function descriptors(): string[] {
+  return readdirSync('/proc/self/fd').flatMap((fd) => {
+    try {
+      return [readlinkSync(`/proc/self/fd/${fd}`)];
+    } catch {
+      return []; // the folder's own
+    }
+  });
+}
+
+/** How a program that ran to its end ended, and what it printed. */
+export interface Ending {
+  readonly code: number | null;
+  readonly signal: NodeJS.Signals | null;
+  readonly stdout: string;
+  readonly stderr: string;
+}
+
+/** Runs JavaScript (a module) in a process of its own, which can import the package by name. */
+export async function runModule(
+  source: string,
+  options: { args?: string[]; timeoutMs?: number; env?: NodeJS.ProcessEnv } = {},
+): Promise<Ending> {
+  const child = spawn(process.execPath, [...(options.args ?? []), '--input-type=module', '-e', source], {
+    cwd: root,
+    stdio: ['ignore', 'pipe', 'pipe'],
+    env: { ...process.env, ...options.env, NODE_OPTIONS: '' },
+  });
+  let stdout = '';
+  let stderr = '';
+  child.stdout.on('data', (chunk: Buffer) => (stdout += chunk.toString()));
+  child.stderr.on('data', (chunk: Buffer) => (stderr += chunk.toString()));
+  const timer = setTimeout(() => child.kill('SIGKILL'), options.timeoutMs ?? 20_000);
+  const [code, signal] = (await once(child, 'close')) as [number | null, NodeJS.Signals | null];
+  clearTimeout(timer);
+  return { code, signal, stdout, stderr };
+}
