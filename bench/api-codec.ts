@@ -211,21 +211,24 @@ function table(words: readonly string[]): void {
 
 const median = (values: number[]): number => values.sort((a, b) => a - b)[Math.floor(values.length / 2)]!;
 
-/** Runs a program 9 times in new processes; it prints numbers, whose medians are returned. */
-function cold(program: string): number[] {
+/** Runs a program 9 times in new processes; it prints numbers, whose best and median are returned. */
+function cold(file: string, program: string): { best: number; mid: number }[] {
+  writeFileSync(file, program);
   const runs = Array.from({ length: 9 }, () =>
-    execFileSync(process.execPath, ['--expose-gc', '--input-type=module', '-e', program], {
-      cwd: root,
-      encoding: 'utf8',
-    })
-      .split(' ')
-      .map(Number),
+    execFileSync(process.execPath, [file], { encoding: 'utf8' }).split(' ').map(Number),
   );
-  return runs[0]!.map((_, column) => median(runs.map((run) => run[column]!)));
+  return runs[0]!.map((_, column) => {
+    const values = runs.map((run) => run[column]!);
+    return { best: Math.min(...values), mid: median(values) };
+  });
 }
 
 function start(): void {
-  const [importMs, importMb, schemaMs, codecMs, requestMs] = cold(`
+  const folder = join(root, 'build/bench-types');
+  mkdirSync(folder, { recursive: true });
+  const [importMs, importMb, schemaMs, codecMs, requestMs] = cold(
+    join(folder, 'start.mjs'),
+    `
     const rss = () => process.memoryUsage().rss / 2 ** 20;
     const rss0 = rss(), t0 = performance.now();
     const { loadBundled } = await import('node-vpp/api');
@@ -239,16 +242,15 @@ function start(): void {
     codec.encode(fields, bytes, 0);
     codec.decode(bytes, 0, bytes.length);
     const t4 = performance.now();
-    process.stdout.write([t1 - t0, rss1 - rss0, t2 - t1, t3 - t2, t4 - t3].join(' '));`);
-  console.log(
-    `import node-vpp/api            ${importMs!.toFixed(1)} ms, ${importMb!.toFixed(1)} MB    target 30 ms, 15 MB`,
+    process.stdout.write([t1 - t0, rss1 - rss0, t2 - t1, t3 - t2, t4 - t3].join(' '));`,
   );
-  console.log(`load the schema of a release   ${schemaMs!.toFixed(1)} ms`);
-  console.log(`plan a codec                   ${codecMs!.toFixed(1)} ms`);
-  console.log(`compile, encode, decode once   ${requestMs!.toFixed(1)} ms`);
+  const ms = (figure: { best: number; mid: number } | undefined): string =>
+    `${figure!.best.toFixed(1)} ms (median ${figure!.mid.toFixed(1)})`;
+  console.log(`import node-vpp/api            ${ms(importMs)}, ${importMb!.mid.toFixed(1)} MB    target 30 ms, 15 MB`);
+  console.log(`load the schema of a release   ${ms(schemaMs)}`);
+  console.log(`plan a codec                   ${ms(codecMs)}`);
+  console.log(`compile, encode, decode once   ${ms(requestMs)}`);
 
-  const folder = join(root, 'build/bench-types');
-  mkdirSync(folder, { recursive: true });
   const programs = {
     'no message types': `export const ready: boolean = process.pid > 0;`,
     'three requests of 26.06': `

@@ -1,27 +1,36 @@
 // Writes lib/api/generated/<release>.ts, the types of every bundled release, before the TypeScript is compiled. The
 // writer is part of the library (`node-vpp schema types` uses it, too), so its sources are transpiled first, into a
-// folder of their own.
+// folder of their own, with everything they import.
 //
 // inputs: lib/api/schema lib/api/codec lib/errors.ts
 // outputs: lib/api/generated/24.10.ts lib/api/generated/25.10.ts lib/api/generated/26.06.ts
 
 import { mkdirSync, readFileSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
-import { dirname, join } from 'node:path';
+import { dirname, join, posix } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import ts from 'typescript';
-import { filesBelow, root } from './setup.mjs';
+import { root } from './setup.mjs';
 
 const scratch = join(root, 'node_modules/.cache/node-vpp-types');
-const sources = ['lib/errors.ts', ...filesBelow('lib/api/schema'), ...filesBelow('lib/api/codec')];
 rmSync(scratch, { recursive: true, force: true });
-for (const source of sources.filter((path) => path.endsWith('.ts'))) {
-  const target = join(scratch, source.replace(/\.ts$/, '.js'));
+
+/** Transpiles a source file and, first, those it imports. */
+const done = new Set();
+function transpile(source) {
+  if (done.has(source)) return;
+  done.add(source);
   const { outputText } = ts.transpileModule(readFileSync(join(root, source), 'utf8'), {
     compilerOptions: { target: ts.ScriptTarget.ES2022, module: ts.ModuleKind.ES2022, verbatimModuleSyntax: true },
   });
+  for (const [, path] of outputText.matchAll(/ from '(\.[^']+)\.js'/g)) {
+    transpile(posix.join(posix.dirname(source), `${path}.ts`));
+  }
+  const target = join(scratch, source.replace(/\.ts$/, '.js'));
   mkdirSync(dirname(target), { recursive: true });
   writeFileSync(target, outputText);
 }
+transpile('lib/api/schema/compact.ts');
+transpile('lib/api/schema/write-types.ts');
 writeFileSync(join(scratch, 'package.json'), '{"type":"module"}');
 
 const load = (path) => import(pathToFileURL(join(scratch, path)).href);
