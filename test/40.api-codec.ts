@@ -101,7 +101,7 @@ void t.test(
     const reply = schema.codec('sw_interface_set_flags_reply')!;
     t.strictSame([reply.clientIndexOffset, reply.contextOffset, reply.retvalOffset], [-1, 2, 6]);
 
-    // is_add is [default "true"] in VPP's text, a_z quirk that reaches the JSON as a string.
+    // is_add is [default "true"] in VPP's text, a quirk of its parser that reaches the JSON as a string.
     const route = schema.codec('ip_route_add_del_v2')!;
     const added = encode(route, {
       route: { prefix: '10.1.2.0/24', paths: [{ weight: 1, nh: { address: '192.168.1.1' } }] },

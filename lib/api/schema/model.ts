@@ -107,7 +107,7 @@ export interface ModuleDef {
   readonly crc: string;
 }
 
-/** One kind of address that appears as text: see docs/api-schema.md. */
+/** The names of the fields that make up the header of a message. */
 export const headerFields: ReadonlySet<string> = new Set(['_vl_msg_id', 'client_index', 'context']);
 
 /** Tells whether a field of a message belongs to its header, which the connection fills in and reads. */
