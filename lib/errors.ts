@@ -122,3 +122,38 @@ export class ProgramError extends NodeVppError {
     super('ERR_VPP_PROGRAM', message, options);
   }
 }
+
+/** An api schema that cannot be read, or that says something impossible. */
+export class VppSchemaError extends NodeVppError {
+  constructor(message: string, options?: ErrorOptions) {
+    super('ERR_VPP_SCHEMA', message, options);
+  }
+}
+
+/** Fields that do not fit the message they were given for: nothing has been sent. */
+export class VppEncodeError extends NodeVppError {
+  /** The message, e.g. `ip_route_add_del_v2`. */
+  readonly messageName: string;
+  /** The field inside it, e.g. `route.paths[0].weight`; empty when the message as a whole is meant. */
+  readonly field: string;
+
+  constructor(messageName: string, field: string, problem: string, options?: ErrorOptions) {
+    super('ERR_VPP_ENCODE', `cannot encode ${messageName}${field === '' ? '' : `.${field}`}: ${problem}`, options);
+    this.messageName = messageName;
+    this.field = field;
+  }
+}
+
+/** A received message that is shorter than it says, or not what the schema says. */
+export class VppDecodeError extends NodeVppError {
+  /** The message, e.g. `sw_interface_details`. */
+  readonly messageName: string;
+  /** The field at which the bytes ran out; empty when the fixed part is incomplete. */
+  readonly field: string;
+
+  constructor(messageName: string, field: string, problem: string, options?: ErrorOptions) {
+    super('ERR_VPP_DECODE', `cannot decode ${messageName}${field === '' ? '' : `.${field}`}: ${problem}`, options);
+    this.messageName = messageName;
+    this.field = field;
+  }
+}

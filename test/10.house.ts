@@ -411,6 +411,7 @@ void t.test('the published package', { timeout: 400_000 }, async (t) => {
       ...compiled,
       ...filesBelow('native').filter((file) => /^native\/(?!build\/|binding\.gyp$)/.test(file)),
       ...filesBelow('docs'),
+      ...filesBelow('lib/api/schema/data'),
       `prebuilds/${process.platform}-${process.arch}/node-vpp.node`,
       ...['README.md', 'LICENSE', 'CHANGELOG.md', 'SECURITY.md', 'package.json'],
     ];

@@ -22,6 +22,7 @@ const subcommands: Readonly<Record<string, () => Promise<Subcommand>>> = {
   build: () => import('./build.js'),
   demo: () => import('./demo.js'),
   memif: () => import('./memif.js'),
+  schema: () => import('./schema.js'),
 };
 
 async function main(args: readonly string[]): Promise<void> {
