@@ -1,6 +1,7 @@
 // A memif as a Node.js stream: one packet (a Uint8Array copy) per chunk, back-pressure both ways.
 
 import { Duplex } from 'node:stream';
+import { MemifError } from '../errors.js';
 import type { Memif } from './memif.js';
 
 /**
@@ -25,13 +26,18 @@ import type { Memif } from './memif.js';
 export function duplex(memif: Memif): Duplex {
   let packets: AsyncIterator<Uint8Array[]> | undefined;
   let left: Uint8Array[] = [];
-  let reading = false;
+  // The stream asks for more at any time, also from inside push(): what counts is whether it has asked since the last one.
+  let wanted = false;
+  let delivering = false;
 
   const deliver = async (stream: Duplex): Promise<void> => {
     packets ??= memif[Symbol.asyncIterator]();
-    for (;;) {
-      while (left.length > 0) {
-        if (!stream.push(left.shift())) return;
+    while (wanted) {
+      const packet = left.shift();
+      if (packet !== undefined) {
+        wanted = false;
+        if (stream.push(packet)) wanted = true;
+        continue;
       }
       const next = await packets.next();
       if (next.done === true) {
@@ -40,6 +46,7 @@ export function duplex(memif: Memif): Duplex {
       }
       left = next.value;
     }
+    delivering = false;
   };
 
   const sent = (callback: (error?: Error | null) => void): void => {
@@ -49,7 +56,10 @@ export function duplex(memif: Memif): Duplex {
       callback(error);
     };
     const drained = (): void => finish();
-    const closed = (): void => finish(new Error('the interface was closed before the packet was sent'));
+    const closed = (): void =>
+      finish(
+        new MemifError('CLOSED', 'writing to a memif stream: its interface was closed before the packet was sent'),
+      );
     memif.on('drain', drained);
     memif.on('close', closed);
   };
@@ -57,17 +67,10 @@ export function duplex(memif: Memif): Duplex {
   const stream = new Duplex({
     objectMode: true,
     read() {
-      if (reading) return;
-      reading = true;
-      deliver(this).then(
-        () => {
-          reading = false;
-        },
-        (error: unknown) => {
-          reading = false;
-          this.destroy(error as Error);
-        },
-      );
+      wanted = true;
+      if (delivering) return;
+      delivering = true;
+      deliver(this).catch((error: unknown) => this.destroy(error as Error));
     },
     write(packet: Uint8Array, _encoding, callback) {
       try {

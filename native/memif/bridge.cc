@@ -163,6 +163,15 @@ bool Bridge::move_burst(int from, Queue& rx, Queue& tx, int tx_event) {
     while (end < room && capacity < total)
       capacity += out_[end++].length;
     if (capacity < total) {
+      if (used == 0 && room < tx.size()) {
+        // Longer than a burst of buffers: perhaps the whole ring can hold it.
+        size_t all = tx.reserve(out_.data(), tx.size(), &violation);
+        if (violation != Violation::none) accuse(1 - from, violation);
+        if (all > room) {
+          room = all;
+          continue;
+        }
+      }
       if (used == 0 && room == tx.size()) { // the whole ring is free and it still does not fit
         counters_[static_cast<size_t>(from)].too_long.fetch_add(1, std::memory_order_relaxed);
         taken = last + 1;
