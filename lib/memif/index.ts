@@ -7,7 +7,7 @@ export { CopyBuffer, copyPackets } from './copy.js';
 export type { RxCounters, TxCounters } from './counters.js';
 export { duplex } from './duplex.js';
 export { Memif, openMemif } from './memif.js';
-export type { MemifEvents, MemifPeer, MemifStatistics } from './memif.js';
+export type { MemifEvents, MemifPeer, MemifStatistics } from './events.js';
 export type { MemifMode, MemifOptions, MemifRole } from './options.js';
 export { PacketMemory } from './packet-memory.js';
 export type { RxMode } from './receiver.js';

@@ -11,7 +11,7 @@ import { EventEmitter } from 'node:events';
 import { ArgumentRangeError, ArgumentTypeError, MemifError } from '../errors.js';
 import { native, type NativeFailure, type NativeInterface, type NativeSession } from '../native.js';
 import { Backlog } from './backlog.js';
-import type { RxCounters, TxCounters } from './counters.js';
+import type { MemifEvents, MemifPeer, MemifStatistics } from './events.js';
 import { failureToError } from './failure.js';
 import { acquireListener, refListener, releaseListener } from './listeners.js';
 import { type MemifMode, type MemifOptions, type MemifRole, type ResolvedOptions, resolveOptions } from './options.js';
@@ -20,48 +20,7 @@ import { bindSession } from './ring.js';
 import { RxQueue } from './rx-queue.js';
 import { copyPackets } from './copy.js';
 import { TxQueue } from './tx-queue.js';
-
-/** Who is at the other end, as it says, and as the kernel knows it. */
-export interface MemifPeer {
-  /** Application name from the handshake. */
-  readonly name: string;
-  /** Interface name from the handshake. */
-  readonly interfaceName: string;
-  /** Process, user and group of the peer, from the kernel. */
-  readonly pid: number;
-  readonly uid: number;
-  readonly gid: number;
-}
-
-/** Counters of an interface, one entry per queue; they go on through reconnects. */
-export interface MemifStatistics {
-  readonly rx: readonly RxCounters[];
-  readonly tx: readonly TxCounters[];
-  /** Times the interface came up. */
-  readonly ups: number;
-  /** Attempts that failed, or clients that were turned away. */
-  readonly refusals: number;
-  /** Packets waiting in JavaScript for room in the rings. */
-  readonly waiting: number;
-}
-
-/** Events of an interface and what listeners are given. */
-export interface MemifEvents {
-  /** A peer is connected; the queues have entries. */
-  up: [peer: MemifPeer];
-  /** The peer is gone, or was sent away because it broke a rule; the reason says which. */
-  down: [reason: MemifError];
-  /** An attempt to connect failed, or a client was turned away. A client goes on trying. */
-  refused: [reason: MemifError];
-  /** All packets that `send` had to keep have gone. */
-  drain: [];
-  /** The connection is about to go: the queues are still bound, for whoever runs them outside JavaScript. @internal */
-  leaving: [];
-  /** Something that `send` had kept cannot be sent, or the error given to `destroy`. */
-  error: [error: Error];
-  /** Closed for good. */
-  close: [];
-}
+import { waitUntil } from './wait.js';
 
 /** The backlog holds this many times the high-water mark before `send` refuses. */
 const backlogFactor = 64;
@@ -190,6 +149,11 @@ export class Memif extends EventEmitter<MemifEvents> implements AsyncIterable<Ui
     return this.#state !== 'open';
   }
 
+  /** Whether it is closed for good, and `close` emitted. @internal */
+  get isDone(): boolean {
+    return this.#state === 'closed';
+  }
+
   /** Why the last attempt or connection failed. */
   get lastError(): MemifError | undefined {
     return this.#lastError;
@@ -210,7 +174,7 @@ export class Memif extends EventEmitter<MemifEvents> implements AsyncIterable<Ui
 
   /** Resolves when the interface is up; at once when it is. Rejects when it is closed, or at the time limit. */
   up(options: { signal?: AbortSignal; timeoutMs?: number } = {}): Promise<MemifPeer> {
-    return this.#until(() => this.#peer, ['up'], `waiting for memif ${this.id} on ${this.socket} to come up`, options);
+    return waitUntil(this, () => this.#peer, `waiting for memif ${this.id} on ${this.socket} to come up`, options);
   }
 
   /** Resolves when some receive queue has packets; at once when one has. */
@@ -222,9 +186,9 @@ export class Memif extends EventEmitter<MemifEvents> implements AsyncIterable<Ui
     this.#readers.push(wake);
     this.#listenAsNeeded();
     try {
-      await this.#until(
+      await waitUntil(
+        this,
         () => (this.rx.some((queue) => queue.ready()) ? true : undefined),
-        ['up'],
         `waiting for packets on memif ${this.id} on ${this.socket}`,
         options,
         waker,
@@ -233,48 +197,6 @@ export class Memif extends EventEmitter<MemifEvents> implements AsyncIterable<Ui
       this.#readers = this.#readers.filter((each) => each !== wake);
       this.#listenAsNeeded();
     }
-  }
-
-  #until<T>(
-    ready: () => T | undefined,
-    events: readonly ('up' | 'down')[],
-    what: string,
-    options: { signal?: AbortSignal; timeoutMs?: number },
-    waker: { wake?: () => void } = {},
-  ): Promise<T> {
-    return new Promise<T>((resolve, reject) => {
-      const { signal, timeoutMs } = options;
-      let timer: NodeJS.Timeout | undefined;
-      const finish = (settle: () => void): void => {
-        for (const event of events) this.off(event, check);
-        this.off('close', closed);
-        signal?.removeEventListener('abort', aborted);
-        clearTimeout(timer);
-        settle();
-      };
-      const check = (): void => {
-        const value = ready();
-        if (value !== undefined) finish(() => resolve(value));
-      };
-      const closed = (): void => finish(() => reject(new MemifError('CLOSED', `${what}: it was closed`)));
-      const aborted = (): void =>
-        finish(() => reject(signal!.reason instanceof Error ? signal!.reason : new Error(String(signal!.reason))));
-      waker.wake = check;
-      for (const event of events) this.on(event, check);
-      this.on('close', closed);
-      signal?.addEventListener('abort', aborted, { once: true });
-      if (timeoutMs !== undefined) {
-        timer = setTimeout(() => {
-          const why = this.#lastError === undefined ? '' : `; last: ${this.#lastError.message}`;
-          finish(() =>
-            reject(new MemifError('TIMEOUT', `${what}: not within ${timeoutMs} ms${why}`, { cause: this.#lastError })),
-          );
-        }, timeoutMs);
-      }
-      if (signal?.aborted) aborted();
-      else if (this.#state === 'closed') closed();
-      else check();
-    });
   }
 
   /**
