@@ -9,6 +9,7 @@
 #include <cstring>
 
 #include "sys/doorbell.h"
+#include "sys/guard.h"
 
 namespace nodevpp::memif {
 namespace {
@@ -44,6 +45,8 @@ Bridge::Bridge(BridgeSide a, BridgeSide b, int spin_us, int notify)
 }
 
 sys::SysError Bridge::start() {
+  if (thread_.joinable()) return {EALREADY, "start"};
+  stopping_.store(false, std::memory_order_relaxed);
   epoll_ = sys::Fd(::epoll_create1(EPOLL_CLOEXEC));
   if (!epoll_.valid()) return {errno, "epoll_create1"};
   if (auto error = sys::create_eventfd(&stop_event_)) return error;
@@ -93,6 +96,7 @@ void Bridge::run() {
   bool idle = false;
   unsigned turn = 0;
   while (!stopping_.load(std::memory_order_relaxed) && violator_.load(std::memory_order_relaxed) < 0) {
+    if (sys::guard_hits() != guard_hits_) look_for_lost_memory();
     blocked_ = false;
     bool moved = move(0);
     moved = move(1) || moved;
@@ -109,7 +113,7 @@ void Bridge::run() {
     }
     if (++turn % 64 != 0 && spin_us_ > 0) continue;
     if (Clock::now() - idle_since < std::chrono::microseconds(spin_us_)) continue;
-    wait_for_packets(blocked_);
+    wait_for_packets();
     idle = false;
   }
 }
@@ -216,7 +220,28 @@ bool Bridge::move_burst(int from, Queue& rx, Queue& tx, int tx_event) {
   return taken > 0;
 }
 
-void Bridge::wait_for_packets(bool blocked) {
+void Bridge::look_for_lost_memory() {
+  guard_hits_ = sys::guard_hits();
+  for (int side = 0; side < 2; side++) {
+    const BridgeSide& queues = sides_[static_cast<size_t>(side)];
+    for (const auto* list : {&queues.rx, &queues.tx}) {
+      if (std::any_of(list->begin(), list->end(), [](const Queue& queue) { return queue.memory_lost(); }))
+        accuse(side, Violation::descriptor);
+    }
+  }
+}
+
+bool Bridge::drain_doorbells(int timeout_ms) {
+  struct epoll_event events[16];
+  int ready = ::epoll_wait(epoll_.get(), events, 16, timeout_ms);
+  for (int i = 0; i < ready; i++) {
+    if (events[i].data.fd != stop_event_.get()) sys::drain(events[i].data.fd);
+  }
+  if (ready > 0) counters_[0].wakeups.fetch_add(1, std::memory_order_relaxed);
+  return ready > 0;
+}
+
+void Bridge::wait_for_packets() {
   auto mask_all = [&](bool masked) {
     for (auto& side : sides_) {
       for (auto& queue : side.rx)
@@ -224,25 +249,20 @@ void Bridge::wait_for_packets(bool blocked) {
     }
   };
   // A full ring has no doorbell: come back soon by ourselves.
-  if (blocked) {
-    struct epoll_event ignored {};
-    ::epoll_wait(epoll_.get(), &ignored, 1, 1);
+  if (blocked_) {
+    drain_doorbells(1);
     return;
   }
   mask_all(false);
   // Packets published before the unmasking was seen come without a kick: look again, and once more a little
-  // later, because peers test the mask without a barrier after they publish.
-  for (int round = 0; round < 2; round++) {
-    if (move(0) | move(1)) break;
-    if (violator_.load(std::memory_order_relaxed) >= 0) break;
-    struct epoll_event events[16];
-    int ready = ::epoll_wait(epoll_.get(), events, 16, round == 0 ? 1 : -1);
-    if (ready <= 0) continue;
-    for (int i = 0; i < ready; i++) {
-      if (events[i].data.fd != stop_event_.get()) sys::drain(events[i].data.fd);
-    }
-    counters_[0].wakeups.fetch_add(1, std::memory_order_relaxed);
-    break;
+  // later, because peers test the mask without a barrier after they publish. One that finds the other ring
+  // full may be the last for long, so then nobody sleeps.
+  for (int timeout_ms : {1, -1}) {
+    blocked_ = false;
+    bool moved = move(0);
+    moved = move(1) || moved;
+    if (moved || blocked_ || violator_.load(std::memory_order_relaxed) >= 0) break;
+    if (drain_doorbells(timeout_ms)) break;
   }
   mask_all(true);
 }

@@ -5,6 +5,7 @@
 // fill up. A packet that can never fit is dropped and counted.
 //
 //   spinning --(no packet for spin_us)--> unmask, look again --> waiting on the eventfds --(kick)--> spinning
+//                                                 \--(a packet waits for room)--> looking every millisecond
 
 #pragma once
 
@@ -41,6 +42,7 @@ public:
   Bridge(const Bridge&) = delete;
   Bridge& operator=(const Bridge&) = delete;
 
+  // May be started again after it was stopped, unless somebody broke the rules.
   sys::SysError start();
   // Ends the thread and waits for it; the sides can then be looked at.
   void stop();
@@ -55,7 +57,9 @@ private:
   void run();
   bool move(int from);
   bool move_burst(int from, Queue& rx, Queue& tx, int tx_event);
-  void wait_for_packets(bool blocked);
+  void wait_for_packets();
+  bool drain_doorbells(int timeout_ms);
+  void look_for_lost_memory();
   void accuse(int side, Violation violation);
 
   static constexpr size_t kBurst = 256;
@@ -71,7 +75,8 @@ private:
   std::atomic<Violation> violation_{Violation::none};
   std::vector<Segment> in_;
   std::vector<Segment> out_;
-  bool blocked_ = false; // a packet was left behind because the other ring was full
+  unsigned guard_hits_ = 0; // of the process, when we last looked
+  bool blocked_ = false;    // a packet was left behind because the other ring was full
 };
 
 } // namespace nodevpp::memif
