@@ -19,6 +19,8 @@ export function writePackets(tx: TxQueue, packets: readonly Uint8Array[], from: 
     const burst = tx.reserve(packets.length - at, length);
     if (burst.count === 0) {
       if (tx.size > 0 && tx.free === tx.size) {
+        // The peer may have emptied the ring since the reserve: only now it is known to have all of it.
+        if (tx.reserve(1, length).count > 0) continue;
         tx.shared[txTooLong]!++;
         throw new MemifError(
           'PACKET_TOO_LONG',
