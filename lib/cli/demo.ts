@@ -17,7 +17,7 @@ export function register(program: Command): void {
         .choices(['adaptive', 'interrupt', 'polling'])
         .default('adaptive'),
     )
-    .option('--size <bytes>', 'bytes of each UDP frame', wholeNumber(shortestNumbered('10.0.0.1'), 65535), 64)
+    .option('--size <bytes>', 'bytes of each UDP frame', wholeNumber(shortestNumbered('198.18.0.1'), 65535), 64)
     .option('--flows <number>', 'UDP flows each way', wholeNumber(1, 1024), 4)
     .option('--pcap <file>', 'replay the frames of a pcapng file, again and again, instead of UDP flows')
     .addOption(new Option('--peer <program>', 'the other end is another program').choices(['testpmd']))

@@ -120,7 +120,7 @@ function special(bytes: Uint8Array, offset: number, length: number): boolean {
   }
   if (verdict === 'request') {
     if (host.question === 'arp') {
-      // Replayed frames may ask for this host too: only the other host is answered.
+      // Replayed frames may ask for this host too; those between the two hosts are left out of the replay.
       if (!arp.at(bytes, offset + 14, length - 14) || arp.senderIpNumber !== otherNumber) return false;
     } else if (((bytes[offset + 38]! << 8) | bytes[offset + 39]!) !== pingIdentifier) return false;
     const out = queues.tx[0]!.reserve(1, Math.max(host.room, 64));
@@ -209,6 +209,7 @@ const turn = (): Promise<void> => new Promise((resolve) => setImmediate(resolve)
 async function run(): Promise<void> {
   await queues.up();
   queues.listen(receive);
+  parentPort!.postMessage('up');
   while (pingTemplate === undefined && !stopping) {
     if (performance.now() - askedAt > 200) ask();
     if (orders.mirrored) learn(other.mac, 2);
@@ -242,16 +243,14 @@ async function run(): Promise<void> {
   }
 }
 
-/** What is on the way arrives before the connection is closed. */
+/** Waits until the other host has taken everything, and for the answers to pings that are on the way. */
 async function settle(): Promise<void> {
   const tx = queues.tx[0];
   if (tx === undefined) return;
-  for (let i = 0, before = -1; i < 50 && queues.isUp; i++) {
-    await sleep(10);
-    const now = counters[Count.flowReceived]! + counters[Count.pingAnswered]!;
+  for (let i = 0; i < 200 && queues.isUp; i++) {
     const pinging = i < 40 && counters[Count.pingAnswered]! < counters[Count.pingSent]!;
-    if (now === before && tx.free === tx.size && !pinging) return;
-    before = now;
+    if (tx.free === tx.size && !pinging) return;
+    await sleep(10);
   }
 }
 

@@ -2,6 +2,7 @@
 //
 //   main thread                          host: one worker per interface
 //   control channels, table   <-- counters, histogram (shared memory) --   rings, traffic
+//                             <-- up --
 //                             -- stop -->
 //                             <-- done --
 

@@ -51,9 +51,10 @@ export async function bench(what: BenchCase, socket: string, flags: BenchFlags):
     const work = what === 'round-trip' ? roundTrips(memif, flags, stop) : poll(memif, what, flags, stop);
     const rates: { rx: number; tx: number; rxBits: number; txBits: number }[] = [];
     const meter = new Meter(memif);
-    const seconds = eachSecond(stop, flags.seconds + 1, (elapsed, interval) => {
+    let warm = 0;
+    const seconds = eachSecond(stop, flags.seconds + 1, (_elapsed, interval) => {
       const { rxPackets, rxBytes, txPackets, txBytes, ...others } = meter.read(interval);
-      if (elapsed < 1.5) return;
+      if (warm++ === 0) return;
       rates.push({ rx: rxPackets, tx: txPackets, rxBits: rxBytes * 8, txBits: txBytes * 8 });
       if (!reporter.json) reporter.sayNow('second', ratesText({ rxPackets, rxBytes, txPackets, txBytes, ...others }));
     });
