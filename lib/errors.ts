@@ -155,6 +155,8 @@ export class VppDecodeError extends NodeVppError {
     super('ERR_VPP_DECODE', `cannot decode ${messageName}${field === '' ? '' : `.${field}`}: ${problem}`, options);
     this.messageName = messageName;
     this.field = field;
+  }
+}
 
 /**
  * There is no working connection to VPP's binary API. Codes: `ERR_VPP_CONNECT` (could not be made),

@@ -612,7 +612,8 @@ export class Connection {
 function schemaOf(choice: string | Schema): 'auto' | Schema {
   if (typeof choice !== 'string') return choice;
   if (choice === 'auto') return 'auto';
-  return (bundledReleases as readonly string[]).includes(choice) ? loadBundled(choice) : readApiJson(choice);
+  const release = bundledReleases.find((known) => known === choice);
+  return release === undefined ? readApiJson(choice) : loadBundled(release);
 }
 
 /**

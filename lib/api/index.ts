@@ -8,3 +8,32 @@ export { retvalName, retvals, type RetvalInfo } from './schema/retval.js';
 export type * from './schema/api-types.js';
 export type { Api as NewestApi } from './generated/26.06.js';
 export * from './codec/index.js';
+export {
+  Connection,
+  connect,
+  type ConnectOptions,
+  type ConnectionState,
+  type ConnectionStats,
+  type Reconnected,
+  type RequestOptions,
+} from './connection.js';
+export { Pool, createPool, type PoolOptions, type VppClient } from './pool.js';
+export { DumpStream, type DumpOptions } from './dump.js';
+export { EventStream, type EventOptions } from './events.js';
+export type { HealthOptions } from './health.js';
+export type { RetryOptions } from './reconnect.js';
+export {
+  Trace,
+  decodeExchange,
+  readTrace,
+  replay,
+  type DecodedExchange,
+  type ReplayTarget,
+  type Replayed,
+  type TraceExchange,
+  type TraceMessage,
+  type TraceOptions,
+} from './trace.js';
+export { channels, type RequestContext } from './diagnostics.js';
+export { DEFAULT_MAX_FRAME_BYTES, FRAME_HEADER_BYTES, FrameParser, type MessageSink } from './frame.js';
+export type { Transport, TransportSink } from './transport/transport.js';

@@ -9,7 +9,7 @@
 
 import { VppMessageError } from '../errors.js';
 import { bundledReleases, explainDifference, loadBundled } from './contract.js';
-import type { MessageCodec, Schema, ServiceDef } from './contract.js';
+import type { BundledRelease, MessageCodec, Schema, ServiceDef } from './contract.js';
 import type { MessageTable } from './table.js';
 
 /** A message as it may arrive. */
@@ -42,7 +42,7 @@ export interface Outgoing {
 /** The schemas a connection may use. */
 export class SchemaSources {
   /** Null: exactly one schema was chosen. */
-  readonly #bundled: readonly string[] | null;
+  readonly #bundled: readonly BundledRelease[] | null;
   readonly #loaded: Schema[] = [];
   #next = 0;
   learned: Schema | undefined;

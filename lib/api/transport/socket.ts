@@ -13,6 +13,7 @@ import type { Transport, TransportSink } from './transport.js';
 import { FrameWriter } from './writer.js';
 
 const SCRATCH_BYTES = 64 * 1024;
+const received = Symbol('received');
 
 /** How a socket is opened. */
 export interface SocketOptions {
@@ -191,5 +192,3 @@ export class SocketTransport implements Transport {
     this.#sink.onEnd(error);
   }
 }
-
-const received = Symbol('received');
