@@ -177,6 +177,13 @@ export class Connection {
     return new Map([...table.names()].map((name) => [name, table.crcOf(name)!]));
   }
 
+  /** The number a message has in this VPP now; undefined when it has none. */
+  idOf(name: string): number | undefined {
+    const { table } = this.#needLink('idOf').resolver;
+    const crc = table.crcOf(name);
+    return crc === undefined ? undefined : table.idOf(name, crc);
+  }
+
   stats(): ConnectionStats {
     const link = this.#link;
     return {
