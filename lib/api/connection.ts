@@ -11,7 +11,7 @@
 
 import { EventEmitter } from 'node:events';
 import { ArgumentTypeError, VppConnectionError } from '../errors.js';
-import { bundledReleases, loadBundled, readApiJson, type Schema } from './contract.js';
+import type { Arguments, DumpFields, NewestApi, RequestOptions, Unknown, VppClient } from './client.js';
 import { announce, channels, heard } from './diagnostics.js';
 import { DumpStream, type DumpOptions } from './dump.js';
 import { EventStream, Subscriptions, type EventOptions } from './events.js';
@@ -21,6 +21,19 @@ import { Link, type Instance, type OpenTransport } from './link.js';
 import { pause, pauseBefore, type RetryOptions } from './reconnect.js';
 import { newCounters, type Counters } from './requests.js';
 import { SchemaSources, type Outgoing } from './resolve.js';
+import type {
+  ApiTypes,
+  DetailsOf,
+  DumpName,
+  EventName,
+  FieldsOf,
+  MessageOf,
+  ReplyOf,
+  RequestName,
+} from './schema/api-types.js';
+import { bundledReleases, loadBundled } from './schema/bundled.js';
+import { readApiJson } from './schema/read-json.js';
+import type { Schema } from './schema/schema.js';
 import { Trace, type TraceOptions } from './trace.js';
 
 /** Where a connection is in its life. */
@@ -57,13 +70,6 @@ export interface ConnectOptions {
   health?: HealthOptions | false;
   /** Another carrier than a socket. */
   transport?: OpenTransport;
-}
-
-/** For one request. */
-export interface RequestOptions {
-  signal?: AbortSignal;
-  /** Default: the connection's `requestTimeoutMs`; 0: for ever. */
-  timeoutMs?: number;
 }
 
 /** Tells about the VPP on the other side after a reconnect. */
@@ -103,7 +109,7 @@ const LEAVE_MS = 1000;
 const life = new Set(['state', 'connected', 'disconnected', 'reconnected', 'retry', 'subscriptionFailed', 'close']);
 
 /** A connection to one VPP; made by `connect`. */
-export class Connection {
+export class Connection<A extends ApiTypes = NewestApi> implements VppClient<A> {
   readonly socket: string;
   readonly name: string;
   readonly #options: ConnectOptions;
@@ -139,7 +145,7 @@ export class Connection {
       schemas: () => connection.#sources.all(),
       has: (name) => connection.#link?.resolver.table.crcOf(name) !== undefined,
       get request() {
-        return connection.#link === undefined ? undefined : (name: string, fields: Fields) => connection.request(name, fields);
+        return connection.#link === undefined ? undefined : (name: string, fields: Fields) => connection.#request(name, fields);
       },
       failed: (error) => connection.#emitter.emit('subscriptionFailed', error),
     });
@@ -199,8 +205,17 @@ export class Connection {
     };
   }
 
-  /** Sends a request; resolves with the fields of the reply. */
-  request(name: string, fields: Fields = {}, options?: RequestOptions): Promise<unknown> {
+  request<N extends RequestName<A>>(name: N, ...args: Arguments<FieldsOf<A, N>, RequestOptions>): Promise<ReplyOf<A, N>>;
+  request<N extends string>(
+    name: Unknown<N, RequestName<A>>,
+    fields?: Fields,
+    options?: RequestOptions,
+  ): Promise<Record<string, unknown>>;
+  request(name: string, fields: object = {}, options?: RequestOptions): Promise<unknown> {
+    return this.#request(name, fields as Fields, options);
+  }
+
+  #request(name: string, fields: Fields, options?: RequestOptions): Promise<unknown> {
     const link = this.#link;
     if (link === undefined) return Promise.reject(this.#noLink(name));
     const outgoing = link.resolver.outgoing(name);
@@ -208,10 +223,19 @@ export class Connection {
     return this.#send(link, outgoing, fields, options);
   }
 
-  /** Asks for many rows. */
-  dump(name: string, fields: Fields = {}, options: DumpOptions = {}): DumpStream<unknown> {
+  dump<N extends DumpName<A>>(
+    name: N,
+    ...args: Arguments<DumpFields<FieldsOf<A, N>>, DumpOptions>
+  ): DumpStream<DetailsOf<A, N>>;
+  dump<N extends string>(
+    name: Unknown<N, DumpName<A>>,
+    fields?: Fields,
+    options?: DumpOptions,
+  ): DumpStream<Record<string, unknown>>;
+  dump(name: string, given: object = {}, options: DumpOptions = {}): DumpStream<never> {
+    const fields = given as Fields;
     const timeoutMs = options.timeoutMs ?? this.#requestTimeoutMs;
-    const stream = new DumpStream<unknown>(name, fields, options, timeoutMs);
+    const stream = new DumpStream<never>(name, fields, options, timeoutMs);
     const link = this.#link;
     if (link === undefined) stream.refuse(this.#noLink(name));
     else {
@@ -228,8 +252,17 @@ export class Connection {
   }
 
   on<K extends keyof LifeEvents>(name: K, listener: (...args: LifeEvents[K]) => void): this;
-  on(name: string, options?: EventOptions): EventStream<Record<string, unknown>>;
-  on(name: string, listener: (event: Record<string, unknown>) => void, options?: EventOptions): this;
+  on<N extends EventName<A>>(name: N, options?: EventOptions): EventStream<MessageOf<A, N>>;
+  on<N extends EventName<A>>(name: N, listener: (event: MessageOf<A, N>) => void, options?: EventOptions): this;
+  on<N extends string>(
+    name: Unknown<N, EventName<A> | keyof LifeEvents>,
+    options?: EventOptions,
+  ): EventStream<Record<string, unknown>>;
+  on<N extends string>(
+    name: Unknown<N, EventName<A> | keyof LifeEvents>,
+    listener: (event: Record<string, unknown>) => void,
+    options?: EventOptions,
+  ): this;
   on(name: string, given?: EventOptions | ((...args: never[]) => void), options: EventOptions = {}): unknown {
     if (typeof given !== 'function') {
       if (life.has(name)) throw new ArgumentTypeError(`on('${name}') needs a listener`);
@@ -537,7 +570,7 @@ export class Connection {
     return this.#send(link, await this.#find(link, name), fields, options);
   }
 
-  #beginDump(link: Link, stream: DumpStream<unknown>, outgoing: Outgoing, fields: Fields): void {
+  #beginDump(link: Link, stream: DumpStream<never>, outgoing: Outgoing, fields: Fields): void {
     if (outgoing.kind === 'dump' || outgoing.kind === 'cursor') {
       const settled = heard() ? announce(this.name, outgoing.name, fields) : undefined;
       stream.begin(link.inFlight, outgoing, settled && ((error) => settled(error, undefined)));
@@ -628,8 +661,8 @@ function schemaOf(choice: string | Schema): 'auto' | Schema {
  *
  * @throws VppConnectionError ERR_VPP_CONNECT when `signal`, `timeoutMs` or `retry: false` ended the attempts.
  */
-export async function connect(options: ConnectOptions = {}): Promise<Connection> {
-  const connection = new Connection(options);
+export async function connect<A extends ApiTypes = NewestApi>(options: ConnectOptions = {}): Promise<Connection<A>> {
+  const connection = new Connection<A>(options);
   await connection.start();
   return connection;
 }

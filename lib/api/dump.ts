@@ -292,7 +292,8 @@ export class DumpStream<T> implements AsyncIterableIterator<T> {
         ? (bytes, start, end) => codec.view(bytes, start, end) as T
         : (bytes, start, end) => codec.decode(bytes, start, end) as T;
     this.#exchange = new DumpExchange(host, outgoing, this, this.#timeoutMs);
-    host.start(this.#exchange, this.#fields);
+    const first = outgoing.kind === 'cursor' ? { cursor: 0, ...this.#fields } : this.#fields;
+    host.start(this.#exchange, first);
   }
 
   /** The rows of this batch of messages are complete. */

@@ -9,7 +9,7 @@
 // taken as "already so"); an event is never dropped in silence: a listener that does not keep up is failed.
 
 import { VppApiError, VppProtocolError } from '../errors.js';
-import type { Schema } from './contract.js';
+import type { Schema } from './schema/schema.js';
 import type { Fields } from './exchange.js';
 
 const ALREADY_REGISTERED = -31;

@@ -10,7 +10,7 @@
 // the generation differs.
 
 import { VppApiError, VppProtocolError, VppTimeoutError } from '../errors.js';
-import { retvalName } from './contract.js';
+import { retvalName } from './schema/retval.js';
 import type { DeadlineQueue, Expiring } from './deadlines.js';
 import { readU32 } from './frame.js';
 import { redact } from './redact.js';

@@ -15,9 +15,9 @@ export {
   type ConnectionState,
   type ConnectionStats,
   type Reconnected,
-  type RequestOptions,
 } from './connection.js';
-export { Pool, createPool, type PoolOptions, type VppClient } from './pool.js';
+export type { NewestApi, RequestOptions, VppClient } from './client.js';
+export { Pool, createPool, type PoolOptions } from './pool.js';
 export { DumpStream, type DumpOptions } from './dump.js';
 export { EventStream, type EventOptions } from './events.js';
 export type { HealthOptions } from './health.js';

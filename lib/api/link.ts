@@ -9,7 +9,8 @@
 import { endianness } from 'node:os';
 import { VppApiError, VppConnectionError, VppProtocolError } from '../errors.js';
 import { closeOnExit, forgetOnExit } from './close.js';
-import { schemaFromJson, type Schema } from './contract.js';
+import { schemaFromJson } from './schema/read-json.js';
+import type { Schema } from './schema/schema.js';
 import { Deadlines } from './deadlines.js';
 import { readU16, readU32, writeU16, writeU32 } from './frame.js';
 import { socketIdentity } from './health.js';

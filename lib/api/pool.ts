@@ -7,19 +7,22 @@
 //
 // Across connections VPP promises no order; whoever needs one asks for a session.
 
-import type { Connection, ConnectOptions, ConnectionStats, RequestOptions } from './connection.js';
-import { connect } from './connection.js';
+import { ArgumentRangeError } from '../errors.js';
+import type { Arguments, DumpFields, NewestApi, RequestOptions, Unknown, VppClient } from './client.js';
+import { connect, type Connection, type ConnectOptions, type ConnectionStats } from './connection.js';
 import type { DumpOptions, DumpStream } from './dump.js';
 import type { EventOptions, EventStream } from './events.js';
 import type { Fields } from './exchange.js';
-import { ArgumentRangeError } from '../errors.js';
-
-/** What connections, pools and sessions have in common. */
-export interface VppClient {
-  request(name: string, fields?: Fields, options?: RequestOptions): Promise<unknown>;
-  dump(name: string, fields?: Fields, options?: DumpOptions): DumpStream<unknown>;
-  on(name: string, options?: EventOptions): EventStream<Record<string, unknown>>;
-}
+import type {
+  ApiTypes,
+  DetailsOf,
+  DumpName,
+  EventName,
+  FieldsOf,
+  MessageOf,
+  ReplyOf,
+  RequestName,
+} from './schema/api-types.js';
 
 /** How a pool is made. */
 export interface PoolOptions extends ConnectOptions {
@@ -27,12 +30,19 @@ export interface PoolOptions extends ConnectOptions {
   size?: number;
 }
 
+/** The face of a client without its types, which the pool's own overloads have checked already. */
+interface Untyped {
+  request(name: string, fields?: object, options?: RequestOptions): Promise<unknown>;
+  dump(name: string, fields?: object, options?: DumpOptions): DumpStream<never>;
+  on(name: string, options?: EventOptions): EventStream<never>;
+}
+
 /** A pool of connections to one VPP. */
-export class Pool implements VppClient {
-  readonly connections: readonly Connection[];
+export class Pool<A extends ApiTypes = NewestApi> implements VppClient<A> {
+  readonly connections: readonly Connection<A>[];
 
   /** Use `createPool`. */
-  constructor(connections: readonly Connection[]) {
+  constructor(connections: readonly Connection<A>[]) {
     this.connections = connections;
   }
 
@@ -40,20 +50,37 @@ export class Pool implements VppClient {
     return this.connections.length;
   }
 
-  request(name: string, fields?: Fields, options?: RequestOptions): Promise<unknown> {
-    return this.#leastLoaded().request(name, fields, options);
+  request<N extends RequestName<A>>(name: N, ...args: Arguments<FieldsOf<A, N>, RequestOptions>): Promise<ReplyOf<A, N>>;
+  request<N extends string>(
+    name: Unknown<N, RequestName<A>>,
+    fields?: Fields,
+    options?: RequestOptions,
+  ): Promise<Record<string, unknown>>;
+  request(name: string, fields?: object, options?: RequestOptions): Promise<unknown> {
+    return (this.#leastLoaded() as unknown as Untyped).request(name, fields, options);
   }
 
-  dump(name: string, fields?: Fields, options?: DumpOptions): DumpStream<unknown> {
-    return this.connections[this.size - 1]!.dump(name, fields, options);
+  dump<N extends DumpName<A>>(
+    name: N,
+    ...args: Arguments<DumpFields<FieldsOf<A, N>>, DumpOptions>
+  ): DumpStream<DetailsOf<A, N>>;
+  dump<N extends string>(
+    name: Unknown<N, DumpName<A>>,
+    fields?: Fields,
+    options?: DumpOptions,
+  ): DumpStream<Record<string, unknown>>;
+  dump(name: string, fields?: object, options?: DumpOptions): DumpStream<never> {
+    return (this.connections[this.size - 1] as unknown as Untyped).dump(name, fields, options);
   }
 
-  on(name: string, options?: EventOptions): EventStream<Record<string, unknown>> {
-    return this.connections[0]!.on(name, options);
+  on<N extends EventName<A>>(name: N, options?: EventOptions): EventStream<MessageOf<A, N>>;
+  on<N extends string>(name: Unknown<N, EventName<A>>, options?: EventOptions): EventStream<Record<string, unknown>>;
+  on(name: string, options?: EventOptions): unknown {
+    return (this.connections[0] as unknown as Untyped).on(name, options);
   }
 
   /** A face of the pool whose requests and dumps keep the order in which they are made. */
-  session(): VppClient {
+  session(): VppClient<A> {
     return this.#leastLoaded();
   }
 
@@ -80,7 +107,7 @@ export class Pool implements VppClient {
   }
 
   /** Dumps have the last connection to themselves, when there is more than one; one that is down is passed over. */
-  #leastLoaded(): Connection {
+  #leastLoaded(): Connection<A> {
     const candidates = this.size > 1 ? this.connections.slice(0, -1) : this.connections;
     let best = candidates[0]!;
     let least = Infinity;
@@ -100,18 +127,18 @@ export class Pool implements VppClient {
  *
  * @throws VppConnectionError as `connect` does; those already open are closed.
  */
-export async function createPool(options: PoolOptions = {}): Promise<Pool> {
+export async function createPool<A extends ApiTypes = NewestApi>(options: PoolOptions = {}): Promise<Pool<A>> {
   const { size = 4, ...rest } = options;
   if (!Number.isInteger(size) || size < 1) {
     throw new ArgumentRangeError(`createPool: size must be a whole number from 1, not ${String(size)}`);
   }
   const name = rest.name ?? 'node-vpp';
-  const attempts = Array.from({ length: size }, (_, index) => connect({ ...rest, name: `${name}-${index}` }));
+  const attempts = Array.from({ length: size }, (_, index) => connect<A>({ ...rest, name: `${name}-${index}` }));
   const settled = await Promise.allSettled(attempts);
   const failure = settled.find((result) => result.status === 'rejected');
   if (failure !== undefined) {
     await Promise.all(settled.map((result) => (result.status === 'fulfilled' ? result.value.destroy() : undefined)));
     throw failure.reason;
   }
-  return new Pool(settled.map((result) => (result as PromiseFulfilledResult<Connection>).value));
+  return new Pool<A>(settled.map((result) => (result as PromiseFulfilledResult<Connection<A>>).value));
 }

@@ -8,8 +8,11 @@
 // Invariant: a codec is only ever used for a message whose CRC in the table equals the codec's.
 
 import { VppMessageError } from '../errors.js';
-import { bundledReleases, explainDifference, loadBundled } from './contract.js';
-import type { BundledRelease, MessageCodec, Schema, ServiceDef } from './contract.js';
+import type { MessageCodec } from './codec/codec.js';
+import { explainDifference } from './contract.js';
+import { bundledReleases, loadBundled, type BundledRelease } from './schema/bundled.js';
+import type { ServiceDef } from './schema/model.js';
+import type { Schema } from './schema/schema.js';
 import type { MessageTable } from './table.js';
 
 /** A message as it may arrive. */

@@ -9,7 +9,9 @@
 
 import { createWriteStream, readFileSync, renameSync, writeFileSync, type WriteStream } from 'node:fs';
 import { VppProtocolError } from '../errors.js';
-import type { MessageCodec, MessageDef, Schema } from './contract.js';
+import type { MessageCodec } from './codec/codec.js';
+import type { MessageDef } from './schema/model.js';
+import type { Schema } from './schema/schema.js';
 import type { Fields } from './exchange.js';
 import { readU16, readU32 } from './frame.js';
 import type { Link } from './link.js';

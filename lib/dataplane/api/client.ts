@@ -10,7 +10,7 @@ import type { Socket } from 'node:net';
 import { FrameParser, readU16, readU32, writeU16, writeU32 } from '../../api/frame.js';
 import { ids } from '../../api/table.js';
 import { FrameWriter } from '../../api/transport/writer.js';
-import type { MessageCodec } from '../../api/contract.js';
+import type { MessageCodec } from '../../api/codec/index.js';
 import type { FaultAction } from './faults.js';
 import type { ApiServer } from './server.js';
 import { wantFlag } from './wants.js';

@@ -1,7 +1,7 @@
 // What a VPP answers to get_api_json: its modules as `.api.json` texts in one list, each with all user types its
 // messages need. As in VPP, the client module (memclnt) is left out, and every client has to know it by itself.
 
-import type { FieldDef, MessageDef, Schema, ServiceDef, TypeDef } from '../../api/contract.js';
+import type { FieldDef, MessageDef, Schema, ServiceDef, TypeDef } from '../../api/schema/index.js';
 
 type JsonField = (string | number | Record<string, unknown>)[];
 

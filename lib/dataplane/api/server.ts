@@ -14,7 +14,7 @@ import { EventEmitter } from 'node:events';
 import { chmodSync, rmSync } from 'node:fs';
 import { createServer, type Server } from 'node:net';
 import { ArgumentTypeError } from '../../errors.js';
-import type { Schema } from '../../api/contract.js';
+import type { Schema } from '../../api/schema/index.js';
 import { apiJson } from './json.js';
 import { ServerClient, type Answer, type Fields } from './client.js';
 import { FaultScript, type Fault, type FaultAction } from './faults.js';

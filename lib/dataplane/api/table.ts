@@ -2,7 +2,8 @@
 // 1 to 28, in the order of its file; the other modules follow from `firstId`, as VPP numbers plugins in the order of
 // loading. A restart with another `firstId` moves every number, as a VPP with one more plugin would.
 
-import type { MessageCodec, Schema } from '../../api/contract.js';
+import type { MessageCodec } from '../../api/codec/index.js';
+import type { Schema } from '../../api/schema/index.js';
 import { ids } from '../../api/table.js';
 
 const NAME_BYTES = 64;

@@ -1,6 +1,6 @@
 // The want_* requests: which field of one switches the events on.
 
-import type { Schema } from '../../api/contract.js';
+import type { Schema } from '../../api/schema/index.js';
 
 /** The enabling field of a request that has events; undefined for any other request. */
 export function wantFlag(schema: Schema, request: string): string | undefined {
