@@ -3,7 +3,7 @@
 
 import t from 'tap';
 import fc from 'fast-check';
-import { spawnSync } from 'node:child_process';
+import { spawn } from 'node:child_process';
 import { subscribe, unsubscribe } from 'node:diagnostics_channel';
 import { readFileSync } from 'node:fs';
 import { createServer, type Socket } from 'node:net';
@@ -31,6 +31,15 @@ const memif = { role: 0, mode: 0, rx_queues: 1, tx_queues: 1, id: 1, socket_id: 
 const route = (index: number) => ({
   route: { prefix: `10.${index >> 16}.${(index >> 8) & 255}.${index & 255}/32`, paths: [{ sw_if_index: 1, weight: 1 }] },
 });
+
+/** Runs a program in a process of its own, while this one goes on serving. */
+async function run(script: string): Promise<{ code: number | null; output: string }> {
+  const child = spawn(process.execPath, ['--input-type=module', '-e', script], { stdio: ['ignore', 'pipe', 'inherit'] });
+  let output = '';
+  child.stdout.on('data', (chunk: Buffer) => (output += chunk.toString()));
+  const code = await new Promise<number | null>((resolve) => child.once('close', resolve));
+  return { code, output };
+}
 
 void t.test('a frame is 16 bytes, the length in the middle, and the message', (t) => {
   const seen: string[] = [];
@@ -622,35 +631,22 @@ void t.test('life', async (t) => {
       const vpp = await connect({ socket: ${JSON.stringify(server.path)} });
       await vpp.request('show_version');
       process.exit(3);`;
-    const { spawn } = await import('node:child_process');
-    const child = spawn(process.execPath, ['--input-type=module', '-e', script], { stdio: 'inherit' });
-    const code = await new Promise((resolve) => child.once('exit', resolve));
+    const { code } = await run(script);
     t.equal(code, 3);
     await until('gone', () => server.clients.length === 0);
     t.equal(requests.at(-1), 'sockclnt_delete');
   });
 
-  await t.test('an unreferenced connection does not keep the process alive', (t) => {
-    const script = `import { connect, loadBundled } from 'node-vpp/api';
-      import { ApiServer } from 'node-vpp/dataplane';
-      import { Worker } from 'node:worker_threads';
-      const path = ${JSON.stringify(join(folder(t), 'api.sock'))};
-      const worker = new Worker(\`const { workerData } = require('worker_threads');
-        Promise.all([import(workerData.api), import(workerData.dataplane)]).then(async ([api, dataplane]) => {
-          const server = new dataplane.ApiServer({ path: workerData.path, schema: api.loadBundled('26.06') });
-          await server.listen();
-          require('worker_threads').parentPort.postMessage('listening');
-        });\`, { eval: true, workerData: { path, api: import.meta.resolve('node-vpp/api'), dataplane: import.meta.resolve('node-vpp/dataplane') } });
-      worker.once('message', async () => {
-        worker.unref();
-        const vpp = await connect({ socket: path });
-        vpp.unref();
-        console.log('ends by itself');
-      });`;
-    const child = spawnSync(process.execPath, ['--input-type=module', '-e', script], { encoding: 'utf8', timeout: 20_000 });
-    t.match(child.stdout, /ends by itself/);
-    t.equal(child.status, 0, child.stderr);
-    t.end();
+  await t.test('an unreferenced connection does not keep the process alive', async (t) => {
+    const server = await serve(t);
+    const script = `import { connect } from 'node-vpp/api';
+      const vpp = await connect({ socket: ${JSON.stringify(server.path)} });
+      vpp.unref();
+      console.log(vpp.state);`;
+    const { code, output } = await run(script);
+    t.equal(output, 'connected\n');
+    t.equal(code, 0);
+    await until('gone', () => server.clients.length === 0);
   });
 });
 
@@ -746,7 +742,7 @@ void t.test('schemas', async (t) => {
     });
     const vpp = await client(t, server);
     t.match(await vpp.request('show_version'), { retval: 0 });
-    t.match(await failure(vpp.request('ip_table_add_del')), { code: 'ERR_VPP_MESSAGE_DIFFERS' });
+    t.match(await failure(vpp.request('ip_table_add_del', { table: everyRoute.table } as never)), { code: 'ERR_VPP_MESSAGE_DIFFERS' });
   });
 });
 
@@ -792,12 +788,12 @@ void t.test('trace', async (t) => {
     await vpp.request('memif_create_v2', { ...memif, secret: 'do-not-tell' });
     await vpp.dump('sw_interface_dump').toArray();
     t.equal(trace.total, 6);
-    const [mtu, memif, dump] = trace.decoded();
-    t.match(mtu, { name: 'sw_interface_set_mtu', fields: { sw_if_index: 3 }, received: [{ fields: { retval: -3 } }] });
-    t.match(memif, { name: 'memif_create_v2', fields: { id: 1, secret: '' }, received: [{ fields: { sw_if_index: 5 } }] });
+    const [first, second, dump] = trace.decoded();
+    t.match(first, { name: 'sw_interface_set_mtu', fields: { sw_if_index: 3 }, received: [{ fields: { retval: -3 } }] });
+    t.match(second, { name: 'memif_create_v2', fields: { id: 1, secret: '' }, received: [{ fields: { sw_if_index: 5 } }] });
     t.equal(dump!.received.length, 3, 'a dump with its rows is one exchange');
     t.ok(dump!.durationMs! >= 0);
-    await trace.stop();
+    trace.stop();
     t.notMatch(readFileSync(file, 'latin1') + readFileSync(`${file}.1`, 'latin1'), Buffer.from('do-not-tell').toString('base64').slice(4, 12));
     await vpp.request('show_version');
     t.equal(trace.total, 6, 'stopped');
@@ -977,7 +973,7 @@ void t.test('chaos: killed, stalled, restarted at random under 10 k concurrent r
         () => settle(id, 'ok'),
         (error: { code?: string }) => settle(id, error.code ?? String(error)),
       );
-      if (vpp.state !== 'connected') await new Promise((resolve) => setTimeout(resolve, 5));
+      await vpp.ready();
     }
   };
   const workers = Array.from({ length: 10_000 }, () => worker());

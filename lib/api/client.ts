@@ -4,7 +4,7 @@
 import type { DumpOptions, DumpStream } from './dump.js';
 import type { EventOptions, EventStream } from './events.js';
 import type { Fields } from './exchange.js';
-import type { Api } from './generated/26.06.js';
+import type { Api as NewestApi } from './generated/26.06.js';
 import type {
   ApiTypes,
   DetailsOf,
@@ -23,8 +23,7 @@ export interface RequestOptions {
   timeoutMs?: number;
 }
 
-/** Types of the newest bundled release. */
-export type NewestApi = Api;
+export type { NewestApi };
 
 /** Fields and options; the fields may be left out when each of them has a default. */
 export type Arguments<F, O> = {} extends F ? [fields?: F, options?: O] : [fields: F, options?: O];

@@ -16,6 +16,7 @@ import { announce, channels, heard } from './diagnostics.js';
 import { DumpStream, type DumpOptions } from './dump.js';
 import { EventStream, Subscriptions, type EventOptions } from './events.js';
 import type { Fields } from './exchange.js';
+import { copyOf } from './frame.js';
 import { Health, type HealthOptions } from './health.js';
 import { Link, type Instance, type OpenTransport } from './link.js';
 import { pause, pauseBefore, type RetryOptions } from './reconnect.js';
@@ -131,6 +132,7 @@ export class Connection<A extends ApiTypes = NewestApi> implements VppClient<A> 
   #unreferenced = false;
   #trace: Trace | undefined;
   #finished: Promise<void> | undefined;
+  #nextState: Promise<void> | undefined;
 
   /** Use `connect`. */
   constructor(options: ConnectOptions) {
@@ -305,15 +307,25 @@ export class Connection<A extends ApiTypes = NewestApi> implements VppClient<A> 
     while (this.#state !== 'connected' && this.#state !== 'unresponsive') {
       if (this.#state === 'closed' || this.#state === 'closing') throw this.#noLink('ready');
       signal?.throwIfAborted();
-      await new Promise<void>((resolve) => {
-        const done = () => {
-          this.#emitter.off('state', done);
-          signal?.removeEventListener('abort', done);
+      // One listener for all who wait: each of them is woken by the same promise.
+      this.#nextState ??= new Promise((resolve) => {
+        this.#emitter.once('state', () => {
+          this.#nextState = undefined;
           resolve();
-        };
-        this.#emitter.on('state', done);
-        signal?.addEventListener('abort', done, { once: true });
+        });
       });
+      const changed = this.#nextState;
+      if (signal === undefined) await changed;
+      else {
+        await new Promise<void>((resolve) => {
+          const done = () => {
+            signal.removeEventListener('abort', done);
+            resolve();
+          };
+          signal.addEventListener('abort', done, { once: true });
+          void changed.then(done);
+        });
+      }
     }
   }
 
@@ -602,7 +614,7 @@ export class Connection<A extends ApiTypes = NewestApi> implements VppClient<A> 
       // A plugin's event that no bundled schema has: decoded once the VPP has told what it is.
       if (!this.#subscriptions.wanted(message.name)) this.#counters.unknownMessages += 1;
       else if (this.#sources.mayLearn) {
-        const copy = bytes.slice(start, end);
+        const copy = copyOf(bytes, start, end);
         void link.learn().then(
           () => {
             if (link.resolver.incoming(id) === undefined) this.#counters.unknownMessages += 1;

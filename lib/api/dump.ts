@@ -94,9 +94,10 @@ class RowStore {
 
   one<T>(read: (bytes: Uint8Array, start: number, end: number) => T): T {
     const { bytes, spans } = this.#blocks[0]!;
-    const at = this.#read;
+    const start = spans[this.#read]!;
+    const end = spans[this.#read + 1]!;
     this.#advance(1);
-    return read(bytes, spans[at]!, spans[at + 1]!);
+    return read(bytes, start, end);
   }
 
   clear(): void {
@@ -353,6 +354,7 @@ export class DumpStream<T> implements AsyncIterableIterator<T> {
     if (retval === EAGAIN && typeof cursor === 'number') {
       host.relax(exchange);
       this.#nextCursor = cursor;
+      this.#store.settle();
       if (this.#store.rows < LOW_WATER) this.#continue();
       return;
     }

@@ -44,6 +44,11 @@ export function writeU16(bytes: Uint8Array, at: number, value: number): void {
   bytes[at + 1] = value;
 }
 
+/** A copy of some bytes; `slice` of a Buffer is none. */
+export function copyOf(bytes: Uint8Array, start: number, end: number): Uint8Array {
+  return Uint8Array.prototype.slice.call(bytes, start, end);
+}
+
 /** Writes the 16 bytes before a message of `length` bytes. */
 export function writeFrameHeader(bytes: Uint8Array, at: number, length: number): void {
   bytes.fill(0, at, at + 8);

@@ -16,7 +16,7 @@ export {
   type ConnectionStats,
   type Reconnected,
 } from './connection.js';
-export type { NewestApi, RequestOptions, VppClient } from './client.js';
+export type { RequestOptions, VppClient } from './client.js';
 export { Pool, createPool, type PoolOptions } from './pool.js';
 export { DumpStream, type DumpOptions } from './dump.js';
 export { EventStream, type EventOptions } from './events.js';

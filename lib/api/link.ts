@@ -12,7 +12,7 @@ import { closeOnExit, forgetOnExit } from './close.js';
 import { schemaFromJson } from './schema/read-json.js';
 import type { Schema } from './schema/schema.js';
 import { Deadlines } from './deadlines.js';
-import { readU16, readU32, writeU16, writeU32 } from './frame.js';
+import { copyOf, readU16, readU32, writeU16, writeU32 } from './frame.js';
 import { socketIdentity } from './health.js';
 import { InFlight, type Counters } from './requests.js';
 import { Resolver, type SchemaSources } from './resolve.js';
@@ -301,7 +301,7 @@ export class Link implements TransportSink {
     // The reply to sockclnt_create has the client index before the context, that of get_api_json has not.
     const contextAt = raw.replyId === ids.sockclntCreateReply ? 6 : 2;
     if (readU32(bytes, start + contextAt) !== raw.context) return false;
-    raw.take(bytes.slice(start, end));
+    raw.take(copyOf(bytes, start, end));
     return true;
   }
 }

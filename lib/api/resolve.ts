@@ -9,8 +9,8 @@
 
 import { VppMessageError } from '../errors.js';
 import type { MessageCodec } from './codec/codec.js';
-import { explainDifference } from './contract.js';
 import { bundledReleases, loadBundled, type BundledRelease } from './schema/bundled.js';
+import { differenceText, explainDifference } from './schema/diff.js';
 import type { ServiceDef } from './schema/model.js';
 import type { Schema } from './schema/schema.js';
 import type { MessageTable } from './table.js';
@@ -178,7 +178,7 @@ export class Resolver {
       );
     }
     const own = ofVpp?.message(name);
-    const differences = ours !== undefined && own !== undefined ? explainDifference(ours, own) : [];
+    const differences = ours !== undefined && own !== undefined ? explainDifference(ours, own).map(differenceText) : [];
     const what =
       ours === undefined
         ? `the schema in use does not have it, this VPP does (CRC ${crc})`

@@ -7,13 +7,13 @@
 // Secrets (see redact.ts) are zeroed before a message is kept, unless asked otherwise. Invariant: recording copies and
 // never decodes, except for messages that can hold a secret.
 
-import { createWriteStream, readFileSync, renameSync, writeFileSync, type WriteStream } from 'node:fs';
+import { appendFileSync, readFileSync, renameSync, writeFileSync } from 'node:fs';
 import { VppProtocolError } from '../errors.js';
 import type { MessageCodec } from './codec/codec.js';
 import type { MessageDef } from './schema/model.js';
 import type { Schema } from './schema/schema.js';
 import type { Fields } from './exchange.js';
-import { readU16, readU32 } from './frame.js';
+import { copyOf, readU16, readU32 } from './frame.js';
 import type { Link } from './link.js';
 import { blank, mayBeSecret } from './redact.js';
 import type { Resolver } from './resolve.js';
@@ -84,7 +84,10 @@ export class Trace {
   #oldest = 0;
   #links = 0;
   #total = 0;
-  #file: WriteStream | undefined;
+  readonly #flushLines = () => this.#flush();
+  #file: string | undefined;
+  #fileError: unknown;
+  #lines: string[] = [];
   #inFile = 0;
   #resolver: Resolver | undefined;
 
@@ -93,7 +96,7 @@ export class Trace {
     this.#capacity = options.capacity ?? 1000;
     this.#maxMessages = options.maxMessages ?? 1000;
     this.#onStop = onStop;
-    if (options.file !== undefined) this.#file = createWriteStream(options.file, { flags: 'a' });
+    this.#file = options.file;
   }
 
   /** Exchanges seen since the start. */
@@ -134,12 +137,18 @@ export class Trace {
     this.#byContext.clear();
   }
 
-  /** Records nothing any more; what was recorded stays readable. Resolves when the file is complete. */
-  stop(): Promise<void> {
+  /**
+   * Records nothing any more; what was recorded stays readable.
+   *
+   * @throws what kept the file from being written
+   */
+  stop(): void {
     this.#onStop();
-    const file = this.#file;
+    this.#flush();
     this.#file = undefined;
-    return new Promise((resolve) => (file === undefined ? resolve() : file.end(resolve)));
+    const error = this.#fileError;
+    this.#fileError = undefined;
+    if (error !== undefined) throw error as Error;
   }
 
   #record(link: number, resolver: Resolver, sent: boolean, bytes: Uint8Array, start: number, end: number): void {
@@ -191,7 +200,7 @@ export class Trace {
   }
 
   #copy(codec: MessageCodec | undefined, bytes: Uint8Array, start: number, end: number): Uint8Array {
-    const copy = bytes.slice(start, end);
+    const copy = copyOf(bytes, start, end);
     if (codec === undefined || this.#options.secrets === true || !this.#mayHoldSecret(codec.def)) return copy;
     try {
       const { fields, found } = blank(codec.decode(copy, 0, copy.length));
@@ -230,12 +239,30 @@ export class Trace {
   #append(message: TraceMessage): void {
     if (this.#file === undefined) return;
     if (this.#inFile > this.#capacity) {
-      this.#file.end();
-      renameSync(this.#options.file!, `${this.#options.file!}.1`);
-      this.#file = createWriteStream(this.#options.file!, { flags: 'a' });
+      this.#flush();
       this.#inFile = 1;
+      this.#write((file) => renameSync(file, `${file}.1`));
     }
-    this.#file.write(lineOf(message));
+    if (this.#lines.length === 0) setImmediate(this.#flushLines);
+    this.#lines.push(lineOf(message));
+  }
+
+  #flush(): void {
+    if (this.#lines.length === 0) return;
+    const text = this.#lines.join('');
+    this.#lines = [];
+    this.#write((file) => appendFileSync(file, text));
+  }
+
+  /** A file that cannot be written ends the writing, and is told by `stop`; the recording in memory goes on. */
+  #write(how: (file: string) => void): void {
+    if (this.#file === undefined) return;
+    try {
+      how(this.#file);
+    } catch (error) {
+      this.#fileError = error;
+      this.#file = undefined;
+    }
   }
 }
 

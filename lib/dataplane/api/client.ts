@@ -7,7 +7,7 @@
 // fault or a promise holds back.
 
 import type { Socket } from 'node:net';
-import { FrameParser, readU16, readU32, writeU16, writeU32 } from '../../api/frame.js';
+import { FrameParser, copyOf, readU16, readU32, writeU16, writeU32 } from '../../api/frame.js';
 import { ids } from '../../api/table.js';
 import { FrameWriter } from '../../api/transport/writer.js';
 import type { MessageCodec } from '../../api/codec/index.js';
@@ -120,7 +120,7 @@ export class ServerClient {
   }
 
   #take(bytes: Uint8Array, start: number, end: number): void {
-    if (this.#busy || this.#server.stalled) this.#later.push(bytes.slice(start, end));
+    if (this.#busy || this.#server.stalled) this.#later.push(copyOf(bytes, start, end));
     else this.#handle(bytes, start, end);
   }
 
@@ -350,7 +350,7 @@ export class ServerClient {
       const { bytes, at, size } = this.#encode(codec, id, fields);
       writeU32(bytes, at + codec.contextOffset, request.context);
       if (fault === undefined) this.#writer.commit(size);
-      else this.#deliver(bytes.slice(at, at + size), fault, request.name, codec);
+      else this.#deliver(copyOf(bytes, at, at + size), fault, request.name, codec);
     } catch (error) {
       this.#server.failed(error);
     }

@@ -4,4 +4,3 @@ export { ApiServer, type ApiServerOptions, type Handler, type RestartOptions } f
 export { ServerClient, type Answer } from './client.js';
 export type { Fault, FaultAction } from './faults.js';
 export { ServerTable, type TableOptions } from './table.js';
-export { apiJson } from './json.js';

@@ -14,8 +14,7 @@ import { EventEmitter } from 'node:events';
 import { chmodSync, rmSync } from 'node:fs';
 import { createServer, type Server } from 'node:net';
 import { ArgumentTypeError } from '../../errors.js';
-import type { Schema } from '../../api/schema/index.js';
-import { apiJson } from './json.js';
+import { writeApiJson, type Schema } from '../../api/schema/index.js';
 import { ServerClient, type Answer, type Fields } from './client.js';
 import { FaultScript, type Fault, type FaultAction } from './faults.js';
 import { ServerTable, type TableOptions } from './table.js';
@@ -44,6 +43,12 @@ export interface RestartOptions extends TableOptions {
   /** Time without a server, ms; default 0. */
   downMs?: number;
   schema?: Schema;
+}
+
+/** What a VPP says about itself: everything but its client module, which every client has to know. */
+function ownSchema(schema: Schema): string {
+  const modules = [...schema.modules()].map(({ name }) => name).filter((name) => name !== 'memclnt');
+  return writeApiJson(schema, modules);
 }
 
 interface ServerEvents {
@@ -81,7 +86,7 @@ export class ApiServer extends EventEmitter<ServerEvents> {
     this.pageRows = options.pageRows ?? 64;
     this.#table = new ServerTable(options.schema, options);
     this.handle('control_ping', () => ({ retval: 0, vpe_pid: this.#pid }));
-    this.handle('get_api_json', () => ({ retval: 0, json: `${(this.#json ??= apiJson(this.schema))}\0` }));
+    this.handle('get_api_json', () => ({ retval: 0, json: `${(this.#json ??= ownSchema(this.schema))}\0` }));
     this.handle('get_f64_endian_value', ({ f64_one: value }) =>
       value === 1 ? { retval: 0, f64_one_result: 2 } : { retval: -159, f64_one_result: 1 },
     );
