@@ -86,7 +86,7 @@ export class ApiServer extends EventEmitter<ServerEvents> {
     this.pageRows = options.pageRows ?? 64;
     this.#table = new ServerTable(options.schema, options);
     this.handle('control_ping', () => ({ retval: 0, vpe_pid: this.#pid }));
-    this.handle('get_api_json', () => ({ retval: 0, json: `${(this.#json ??= ownSchema(this.schema))}\0` }));
+    this.handle('get_api_json', () => ({ retval: 0, json: (this.#json ??= ownSchema(this.schema)) }));
     this.handle('get_f64_endian_value', ({ f64_one: value }) =>
       value === 1 ? { retval: 0, f64_one_result: 2 } : { retval: -159, f64_one_result: 1 },
     );
