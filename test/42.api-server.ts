@@ -140,12 +140,15 @@ void t.test('GoVPP', { skip: 'missing' in go && go.missing }, async (t) => {
 });
 
 /** Runs a program of this checkout against a socket; the exit code and what it printed. */
-function program(args: string[], input = ''): Promise<{ code: number | null; out: string; err: string }> {
+function program(args: string[], input = '', onOutput?: (all: string) => void): Promise<{ code: number | null; out: string; err: string }> {
   return new Promise((resolve) => {
     const child = spawn(process.execPath, args, { cwd: root, stdio: ['pipe', 'pipe', 'pipe'] });
     let out = '';
     let err = '';
-    child.stdout.on('data', (chunk: Buffer) => (out += chunk.toString()));
+    child.stdout.on('data', (chunk: Buffer) => {
+      out += chunk.toString();
+      onOutput?.(out);
+    });
     child.stderr.on('data', (chunk: Buffer) => (err += chunk.toString()));
     child.stdin.end(input);
     child.once('close', (code) => resolve({ code, out, err }));
@@ -246,11 +249,14 @@ void t.test('the examples', async (t) => {
     t.equal(added, 5000);
   });
   await t.test('watch-interface-events, across a restart of VPP', async (t) => {
-    const watching = run('watch-interface-events', '2');
+    let shown = '';
+    const args = ['build/js/examples/watch-interface-events.js', server.path, '2'];
+    const watching = program(args, '', (all) => (shown = all));
     await until('the watcher', () => server.clients.some(({ wants }) => wants.length > 0));
     server.event('sw_interface_event', { sw_if_index: 1, flags: 3 });
+    await until('the first event', () => shown.includes('interface 1'));
     await server.restart({ firstId: 200, downMs: 50 });
-    await until('the watcher is back', () => server.clients.some(({ wants }) => wants.length > 0));
+    await until('the watcher is back', () => shown.includes('restarted'));
     server.event('sw_interface_event', { sw_if_index: 2, flags: 0 });
     const { code, out, err } = await watching;
     t.equal(code, 0, err);

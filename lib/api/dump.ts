@@ -19,6 +19,7 @@ const BLOCK_BYTES = 256 * 1024;
 /** Rows left at which the next page of a cursor is asked for. */
 const LOW_WATER = 1024;
 const EAGAIN = -165;
+const NO_SUCH_ENTRY = -6;
 const INVALID_VALUE = -7;
 
 /** How rows are handed out. */
@@ -65,6 +66,8 @@ class RowStore {
     const size = this.#batchEnd - from;
     let block = this.#block;
     if (block === undefined || this.#end + size > block.bytes.length) {
+      // All rows of the old one may have been taken already; then it is the first, and nothing is left in it.
+      if (block !== undefined && block.spans.length === 0) this.#blocks.shift();
       block = this.#block = { bytes: new Uint8Array(Math.max(BLOCK_BYTES, size)), spans: [] };
       this.#blocks.push(block);
       this.#end = 0;
@@ -359,8 +362,10 @@ export class DumpStream<T> implements AsyncIterableIterator<T> {
       return;
     }
     host.release(exchange);
-    // An empty vector: VPP answers INVALID_VALUE with a cursor of ones to the first page. There just are no rows.
-    const empty = retval === INVALID_VALUE && cursor === 0xffffffff && this.#pages === 1 && this.#received === 0;
+    // Nothing to walk over: some handlers answer the first page with INVALID_VALUE and a cursor of ones (an empty
+    // vector), or with NO_SUCH_ENTRY. There just are no rows.
+    const none = retval === NO_SUCH_ENTRY || (retval === INVALID_VALUE && cursor === 0xffffffff);
+    const empty = none && this.#pages === 1 && this.#received === 0;
     this.#finish(retval < 0 && !empty ? apiError(this.name, retval, this.#fields) : undefined);
   }
 

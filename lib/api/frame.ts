@@ -5,7 +5,7 @@
 //
 // VPP leaks an address of its own in `pointer`; clients send 0 and ignore it. The reader owns one buffer: the socket
 // reads into its free end (`target`), `advance` delivers every whole message in place, and only an unfinished frame at
-// the end is moved to the front. Invariant: bytes given to the sink are valid during the call only.
+// the end is moved to the front. Invariant: bytes given to the sink stay as they are until `onBatch` has returned.
 
 import { VppProtocolError } from '../errors.js';
 
@@ -67,14 +67,19 @@ export function writeFrameHeader(bytes: Uint8Array, at: number, length: number):
  */
 export class FrameParser {
   readonly #sink: MessageSink;
+  readonly #onBatch: (() => void) | undefined;
   readonly #maxFrameBytes: number;
   readonly #firstBuffer: Uint8Array;
   #buffer: Uint8Array;
   #end = 0;
   #stopped = false;
 
-  constructor(sink: MessageSink, options: { maxFrameBytes?: number; bufferBytes?: number } = {}) {
+  constructor(
+    sink: MessageSink,
+    options: { maxFrameBytes?: number; bufferBytes?: number; onBatch?: (() => void) | undefined } = {},
+  ) {
     this.#sink = sink;
+    this.#onBatch = options.onBatch;
     this.#maxFrameBytes = options.maxFrameBytes ?? DEFAULT_MAX_FRAME_BYTES;
     this.#firstBuffer = new Uint8Array(options.bufferBytes ?? FIRST_BUFFER_BYTES);
     this.#buffer = this.#firstBuffer;
@@ -114,6 +119,7 @@ export class FrameParser {
       const length = readU32(bytes, at + 8);
       if (length > this.#maxFrameBytes) {
         this.#stopped = true;
+        this.#onBatch?.();
         throw new VppProtocolError(
           'ERR_VPP_FRAME_TOO_LARGE',
           `reading from the API socket: a frame announces ${length} bytes, more than the ${this.#maxFrameBytes} allowed; ` +
@@ -127,6 +133,7 @@ export class FrameParser {
       at += needed;
       needed = FRAME_HEADER_BYTES;
     }
+    this.#onBatch?.();
     this.#keep(at, end, needed);
   }
 

@@ -58,7 +58,10 @@ export class SocketTransport implements Transport {
   static open(options: SocketOptions, sink: TransportSink): Promise<SocketTransport> {
     return new Promise((resolve, reject) => {
       const { path, signal } = options;
-      const parserOptions = options.maxFrameBytes === undefined ? {} : { maxFrameBytes: options.maxFrameBytes };
+      const parserOptions = {
+        onBatch: () => sink.onBatchEnd(),
+        ...(options.maxFrameBytes === undefined ? {} : { maxFrameBytes: options.maxFrameBytes }),
+      };
       const parser = new FrameParser((bytes, start, end) => sink.onMessage(bytes, start, end), parserOptions);
       let transport: SocketTransport | undefined;
       const socket = connect({
@@ -174,9 +177,7 @@ export class SocketTransport implements Transport {
       this.#parser.advance(count);
     } catch (error) {
       this.destroy(error as Error);
-      return;
     }
-    this.#sink.onBatchEnd();
   }
 
   #listen(): void {

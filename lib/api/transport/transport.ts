@@ -7,7 +7,7 @@
 //
 // Invariant: messages arrive in the order they were committed; `sink` gets every message received before `onEnd`.
 
-/** What the owner of a transport is told. Bytes are valid during the call only. */
+/** What the owner of a transport is told. Bytes of a message are valid until `onBatchEnd` has returned. */
 export interface TransportSink {
   /** One message, without any frame around it. */
   onMessage(bytes: Uint8Array, start: number, end: number): void;
