@@ -69,6 +69,7 @@ export class Link implements TransportSink {
   #leaving = false;
   #dead: Error | undefined;
   #over = false;
+  #lost: Error | undefined;
   #tap: ((sent: boolean, bytes: Uint8Array, start: number, end: number) => void) | undefined;
   instance!: Instance;
 
@@ -110,7 +111,8 @@ export class Link implements TransportSink {
 
   /** Told once, when the link is gone; undefined when it was left in good order. */
   onEnded(listener: (error: Error | undefined) => void): void {
-    this.#endListeners.push(listener);
+    if (this.#over) listener(this.#lost);
+    else this.#endListeners.push(listener);
   }
 
   /** Sees every message, both ways; undefined again costs nothing. */
@@ -191,7 +193,8 @@ export class Link implements TransportSink {
     this.#inFlight?.endBatch();
     this.#inFlight?.end(lost);
     this.#raw?.take(lost);
-    for (const listener of this.#endListeners.splice(0)) listener(this.#leaving ? this.#dead : lost);
+    this.#lost = this.#leaving ? this.#dead : lost;
+    for (const listener of this.#endListeners.splice(0)) listener(this.#lost);
   }
 
   async #open(signal: AbortSignal): Promise<void> {
@@ -217,6 +220,8 @@ export class Link implements TransportSink {
     });
     closeOnExit(this);
     const pid = await this.#greet(signal);
+    // The end may have come between the two answers.
+    if (this.#over) throw this.#lost ?? new VppConnectionError('ERR_VPP_CONNECT', 'VPP closed the new connection');
     this.instance = { pid, table: this.#table.fingerprint, file };
   }
 
