@@ -25,7 +25,10 @@ const heapRequests = quick ? 1_000_000 : 10_000_000;
 
 const path = { sw_if_index: 0, table_id: 0, rpf_id: 0, weight: 1, preference: 0, type: 1, flags: 0, proto: 0 };
 const prefixOf = (n: number) => `10.${(n >> 16) & 255}.${(n >> 8) & 255}.${n & 255}/32`;
-const routeOf = (n: number, is_add: boolean) => ({ is_add, route: { table_id: 0, prefix: prefixOf(n), paths: [path] } });
+const routeOf = (n: number, is_add: boolean) => ({
+  is_add,
+  route: { table_id: 0, prefix: prefixOf(n), paths: [path] },
+});
 const everyRoute = { src: 0, table: { table_id: 0, is_ip6: false } };
 
 interface Target {
@@ -105,7 +108,10 @@ interface Row {
   readonly papi: string;
 }
 const table: Row[] = [];
-const peers: { govpp: Record<string, Record<string, unknown>>; papi: Record<string, Record<string, unknown>> } = { govpp: {}, papi: {} };
+const peers: { govpp: Record<string, Record<string, unknown>>; papi: Record<string, Record<string, unknown>> } = {
+  govpp: {},
+  papi: {},
+};
 
 /** `count` requests with at most `window` unanswered; requests per second. */
 async function pipelined(count: number, window: number, one: (n: number) => Promise<unknown>): Promise<number> {
@@ -138,7 +144,10 @@ async function measure(target: Target): Promise<void> {
   const c = (...args: (string | number)[]): number[] | undefined =>
     loop === undefined
       ? undefined
-      : execFileSync(loop, [socket, ...args.map(String)], { encoding: 'utf8' }).trim().split(' ').map(Number);
+      : execFileSync(loop, [socket, ...args.map(String)], { encoding: 'utf8' })
+          .trim()
+          .split(' ')
+          .map(Number);
   const ping = hexOf(vpp, 'control_ping', {}).hex;
 
   await oneAtATime(vpp, 20_000);
@@ -161,17 +170,29 @@ async function measure(target: Target): Promise<void> {
     papi: fact('papi', 'ping', ({ p50us }) => `${(p50us as number).toFixed(1)} µs`),
   });
 
-  await paired('control_ping, window 256', pings * 4, '≥ 0.85', 'ping pipelined', () => c('send', ping, 256, pings * 4, -1), () =>
-    pipelined(pings * 4, 256, () => vpp.request('control_ping')),
+  await paired(
+    'control_ping, window 256',
+    pings * 4,
+    '≥ 0.85',
+    'ping pipelined',
+    () => c('send', ping, 256, pings * 4, -1),
+    () => pipelined(pings * 4, 256, () => vpp.request('control_ping')),
   );
 
   const add = hexOf(vpp, 'ip_route_add_del_v2', routeOf(0, true));
   const remove = hexOf(vpp, 'ip_route_add_del_v2', routeOf(0, false));
   const offset = Buffer.from(add.bytes).indexOf(Buffer.from([10, 0, 0, 0, 0, 0]));
-  const change = (is_add: boolean) => pipelined(routes, 256, (n) => vpp.request('ip_route_add_del_v2', routeOf(n, is_add)));
-  const figures: Record<'add' | 'del', { ours: number[]; c: number[] }> = { add: { ours: [], c: [] }, del: { ours: [], c: [] } };
+  const change = (is_add: boolean) =>
+    pipelined(routes, 256, (n) => vpp.request('ip_route_add_del_v2', routeOf(n, is_add)));
+  const figures: Record<'add' | 'del', { ours: number[]; c: number[] }> = {
+    add: { ours: [], c: [] },
+    del: { ours: [], c: [] },
+  };
   for (let round = 0; round < rounds; round++) {
-    for (const [kind, message] of [['add', add], ['del', remove]] as const) {
+    for (const [kind, message] of [
+      ['add', add],
+      ['del', remove],
+    ] as const) {
       const raw = c('send', message.hex, 256, routes, offset);
       if (raw !== undefined) figures[kind].c.push(routes / raw[0]!);
     }
@@ -200,9 +221,12 @@ async function measure(target: Target): Promise<void> {
       if (rows < routes || sum !== 0) throw new Error(`${rows} rows, expected ${routes}`);
     }
   }
-  const perDump = (fields: Record<string, unknown>) => rate((fields['rows'] as number) / (fields['seconds'] as number));
+  const perDump = (fields: Record<string, unknown>) => rate((fields.rows as number) / (fields.seconds as number));
   await runPeers(target);
-  for (const [as, goal] of [['view', '≥ 0.8'], ['object', '≥ 0.5']] as const) {
+  for (const [as, goal] of [
+    ['view', '≥ 0.8'],
+    ['object', '≥ 0.5'],
+  ] as const) {
     const [g, p] = [fact('govpp', 'dump', perDump), fact('papi', 'dump', perDump)];
     pushRate(`ip_route_v2_dump, ${routes} rows as ${as}s`, dumps[as], dumps.c, goal, g, p);
   }
@@ -232,7 +256,9 @@ async function measure(target: Target): Promise<void> {
      console.log(performance.now() - began); await vpp.close();`,
   );
   only('connect to first reply, cold, import included (≤ 40 ms)', `${median(cold).toFixed(1)} ms`);
-  const load = script(`const began = performance.now(); await import('node-vpp/api'); console.log(performance.now() - began);`);
+  const load = script(
+    `const began = performance.now(); await import('node-vpp/api'); console.log(performance.now() - began);`,
+  );
   const rss = script(`const began = process.memoryUsage.rss(); await import('node-vpp/api');
      console.log((process.memoryUsage.rss() - began) / 1048576);`);
   only('import of node-vpp/api (≤ 30 ms, ≤ 15 MB)', `${median(load).toFixed(1)} ms, ${median(rss).toFixed(1)} MB RSS`);
@@ -273,7 +299,7 @@ async function paired(
 
 function fact(peer: 'govpp' | 'papi', row: string, show: (fields: Record<string, unknown>) => string): string {
   const fields = peers[peer][row];
-  return fields === undefined ? `${row}` : show(fields);
+  return fields === undefined ? row : show(fields);
 }
 
 /** The peers run once the routes are in; rows made before are completed here. */
@@ -300,17 +326,22 @@ async function runPeers({ socket }: Target): Promise<void> {
   if ('command' in go) {
     const { lines, errors } = await runClient(go.command, [socket, 'bench', String(pings), '256']);
     if (lines.length === 0) console.log(`govpp: ${errors}`);
-    for (const line of lines) peers.govpp[String(line['row'])] = line;
+    for (const line of lines) peers.govpp[String(line.row)] = line;
   } else console.log(`GoVPP is not here: ${go.missing}`);
   if ('command' in python) {
     const folder = mkdtempSync(join(tmpdir(), 'nv-'));
     for (const document of JSON.parse(writeApiJson(loadBundled('26.06'))) as { module: string }[]) {
       writeFileSync(join(folder, `${document.module}.api.json`), JSON.stringify(document));
     }
-    const { lines, errors } = await runClient(python.command, [socket, 'bench', String(Math.min(pings, 20_000)), folder]);
+    const { lines, errors } = await runClient(python.command, [
+      socket,
+      'bench',
+      String(Math.min(pings, 20_000)),
+      folder,
+    ]);
     rmSync(folder, { recursive: true });
     if (lines.length === 0) console.log(`vpp-papi: ${errors}`);
-    for (const line of lines) peers.papi[String(line['row'])] = line;
+    for (const line of lines) peers.papi[String(line.row)] = line;
   } else console.log(`vpp-papi is not here: ${python.missing}`);
 }
 
@@ -326,8 +357,12 @@ else if (globalThis.gc === undefined) {
     await measure(target);
     const after = await target.idleLoad();
     const percent = (load: number | undefined) => (load === undefined ? '–' : `${(load * 100).toFixed(0)} %`);
-    console.log(`server: ${noVpp === false ? 'VPP, no workers' : 'the embedded server'}; ${cpus().length} × ${cpus()[0]?.model ?? '?'}`);
-    console.log(`main thread of the idle VPP: ${percent(before)} before, ${percent(after)} after; Node ${process.version}`);
+    console.log(
+      `server: ${noVpp === false ? 'VPP, no workers' : 'the embedded server'}; ${cpus().length} × ${cpus()[0]?.model ?? '?'}`,
+    );
+    console.log(
+      `main thread of the idle VPP: ${percent(before)} before, ${percent(after)} after; Node ${process.version}`,
+    );
     console.log('\n| row | node-vpp | raw C | ratio | GoVPP | vpp-papi |\n|---|---|---|---|---|---|');
     for (const r of table) console.log(`| ${r.row} | ${r.ours} | ${r.c} | ${r.ratio} | ${r.govpp} | ${r.papi} |`);
   } finally {

@@ -4,7 +4,7 @@ import { connect } from 'node-vpp/api';
 
 const vpp = await connect({ socket: process.argv[2] ?? '/run/vpp/api.sock', timeoutMs: 5000 });
 for await (const { sw_if_index, interface_name, flags, l2_address } of vpp.dump('sw_interface_dump')) {
-  const state = (Number(flags) & 1) === 1 ? 'up' : 'down';
+  const state = (flags & 1) === 1 ? 'up' : 'down';
   console.log(`${String(sw_if_index).padStart(4)}  ${interface_name.padEnd(32)} ${state.padEnd(5)} ${l2_address}`);
 }
 await vpp.close();

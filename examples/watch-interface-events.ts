@@ -10,7 +10,7 @@ vpp.on('reconnected', ({ newInstance }) => console.log(newInstance ? 'VPP was re
 
 let left = Number(count);
 for await (const { sw_if_index, flags, deleted } of vpp.on('sw_interface_event')) {
-  const state = deleted ? 'deleted' : (Number(flags) & 2) === 2 ? 'link up' : 'link down';
+  const state = deleted ? 'deleted' : (flags & 2) === 2 ? 'link up' : 'link down';
   console.log(`interface ${sw_if_index}: ${state}`);
   if (--left <= 0) break;
 }

@@ -27,14 +27,29 @@ import { client, failure, folder, next, serve, until } from './support/api.js';
 const bundled = loadBundled('26.06');
 const everyRoute = { src: 0, table: { table_id: 0, is_ip6: false } };
 const mtu = [0, 0, 0, 0];
-const memif = { role: 0, mode: 0, rx_queues: 1, tx_queues: 1, id: 1, socket_id: 0, ring_size: 0, buffer_size: 0, hw_addr: '00:00:00:00:00:00' };
+const memif = {
+  role: 0,
+  mode: 0,
+  rx_queues: 1,
+  tx_queues: 1,
+  id: 1,
+  socket_id: 0,
+  ring_size: 0,
+  buffer_size: 0,
+  hw_addr: '00:00:00:00:00:00',
+};
 const route = (index: number) => ({
-  route: { prefix: `10.${index >> 16}.${(index >> 8) & 255}.${index & 255}/32`, paths: [{ sw_if_index: 1, weight: 1 }] },
+  route: {
+    prefix: `10.${index >> 16}.${(index >> 8) & 255}.${index & 255}/32`,
+    paths: [{ sw_if_index: 1, weight: 1 }],
+  },
 });
 
 /** Runs a program in a process of its own, while this one goes on serving. */
 async function run(script: string): Promise<{ code: number | null; output: string }> {
-  const child = spawn(process.execPath, ['--input-type=module', '-e', script], { stdio: ['ignore', 'pipe', 'inherit'] });
+  const child = spawn(process.execPath, ['--input-type=module', '-e', script], {
+    stdio: ['ignore', 'pipe', 'inherit'],
+  });
   let output = '';
   child.stdout.on('data', (chunk: Buffer) => (output += chunk.toString()));
   const code = await new Promise<number | null>((resolve) => child.once('close', resolve));
@@ -43,7 +58,9 @@ async function run(script: string): Promise<{ code: number | null; output: strin
 
 void t.test('a frame is 16 bytes, the length in the middle, and the message', (t) => {
   const seen: string[] = [];
-  const parser = new FrameParser((bytes, start, end) => seen.push(Buffer.from(bytes.subarray(start, end)).toString('hex')));
+  const parser = new FrameParser((bytes, start, end) =>
+    seen.push(Buffer.from(bytes.subarray(start, end)).toString('hex')),
+  );
   parser.push(Buffer.from('00000000000000000000000a00000000' + '00170000000100000002', 'hex'));
   t.strictSame(seen, ['00170000000100000002'], 'a control_ping');
   parser.push(Buffer.from('aabbccddeeff00110000000400000000' + '00010203', 'hex'));
@@ -85,7 +102,7 @@ void t.test('frames are found however the stream is cut', (t) => {
         );
       },
     ),
-    { numRuns: 500, verbose: 1 },
+    { numRuns: 500 },
   );
   t.end();
 });
@@ -116,10 +133,10 @@ void t.test('memory of the parser follows the bytes that arrive, not the length 
 });
 
 void t.test('a million random inputs never break the parser, nor make it grow', (t) => {
-  const seed = Number(process.env['SEED'] ?? Date.now() % 0x7fffffff);
+  const seed = Number(process.env.SEED ?? Date.now() % 0x7fffffff);
   let state = seed;
   const random = () => (state = (Math.imul(state, 1103515245) + 12345) >>> 0);
-  const inputs = Number(process.env['FUZZ_INPUTS'] ?? 100_000);
+  const inputs = Number(process.env.FUZZ_INPUTS ?? 100_000);
   let delivered = 0;
   let refused = 0;
   let most = 0;
@@ -159,13 +176,15 @@ void t.test('requests', async (t) => {
     server.handle('memif_create_v2', () => ({ retval: 0 }));
     const error = await failure(vpp.request('memif_create_v2', { ...memif, id: 7, secret: 'hush' }));
     t.match(error, { code: 'ERR_VPP_API', retval: -68, messageName: 'memif_create_v2', name: 'VppApiError' });
-    t.match(error['fields'], { id: 7, secret: '(secret)' });
+    t.match(error.fields, { id: 7, secret: '(secret)' });
     t.notMatch(JSON.stringify(error) + error.message, /hush/);
   });
 
   await t.test('fields that do not fit are refused, and nothing is sent', async (t) => {
     const before = vpp.stats();
-    t.match(await failure(vpp.request('sw_interface_set_flags', { sw_if_index: -1, flags: 0 })), { code: 'ERR_VPP_ENCODE' });
+    t.match(await failure(vpp.request('sw_interface_set_flags', { sw_if_index: -1, flags: 0 })), {
+      code: 'ERR_VPP_ENCODE',
+    });
     t.match(await failure(vpp.request('show_version', { nonsense: 1 } as never)), { code: 'ERR_VPP_ENCODE' });
     t.equal(vpp.stats().requests, before.requests);
     t.equal(vpp.stats().inFlight, 0);
@@ -173,7 +192,10 @@ void t.test('requests', async (t) => {
 
   await t.test('what is no request, or has rows, is a TypeError that says so', async (t) => {
     t.match(await failure(vpp.request('sw_interface_dump')), { code: 'ERR_VPP_ARGUMENT_TYPE', message: /use dump/ });
-    t.match(await failure(vpp.dump('show_version').toArray()), { code: 'ERR_VPP_ARGUMENT_TYPE', message: /use request/ });
+    t.match(await failure(vpp.dump('show_version').toArray()), {
+      code: 'ERR_VPP_ARGUMENT_TYPE',
+      message: /use request/,
+    });
     t.match(await failure(vpp.request('show_version_reply')), { code: 'ERR_VPP_ARGUMENT_TYPE' });
     t.match(await failure(vpp.request('no_such_message')), { code: 'ERR_VPP_MESSAGE_MISSING' });
   });
@@ -189,9 +211,11 @@ void t.test('requests', async (t) => {
       return { sw_if_index: 99 };
     });
     const slow = vpp.request('create_loopback', { mac_address: '02:00:00:00:00:01' });
-    const errors = await Promise.all([1, 2, 3].map((n) => failure(vpp.request('sw_interface_set_mtu', { sw_if_index: n, mtu }))));
+    const errors = await Promise.all(
+      [1, 2, 3].map((n) => failure(vpp.request('sw_interface_set_mtu', { sw_if_index: n, mtu }))),
+    );
     t.strictSame(
-      errors.map((error) => error['retval']),
+      errors.map((error) => error.retval),
       [-1, -2, -3],
     );
     t.match(await slow, { sw_if_index: 99 });
@@ -275,7 +299,10 @@ void t.test('time-outs', async (t) => {
       messageName: 'show_version',
     });
     server.stall();
-    t.match(await failure(vpp.request('show_version', {}, { timeoutMs: 40 })), { code: 'ERR_VPP_TIMEOUT', reason: 'slow' });
+    t.match(await failure(vpp.request('show_version', {}, { timeoutMs: 40 })), {
+      code: 'ERR_VPP_TIMEOUT',
+      reason: 'slow',
+    });
     server.resume();
     t.match(await vpp.request('show_version'), { retval: 0 });
   });
@@ -304,7 +331,7 @@ void t.test('time-outs', async (t) => {
       }),
     );
     t.ok(
-      answers.every((answer, n) => answer['retval'] === -1 - n),
+      answers.every((answer, n) => answer.retval === -1 - n),
       'nobody else got it',
     );
     await until('the late reply', () => vpp.stats().lateReplies > before.lateReplies);
@@ -317,7 +344,10 @@ void t.test('time-outs', async (t) => {
     const asked = failure(vpp.request('show_version', {}, { signal: controller.signal }));
     controller.abort(new Error('no longer needed'));
     t.equal((await asked).message, 'no longer needed');
-    t.equal((await failure(vpp.request('show_version', {}, { signal: controller.signal }))).message, 'no longer needed');
+    t.equal(
+      (await failure(vpp.request('show_version', {}, { signal: controller.signal }))).message,
+      'no longer needed',
+    );
     t.match(await vpp.request('show_version'), { retval: 0 });
   });
 });
@@ -362,13 +392,24 @@ void t.test('dumps', async (t) => {
     t.equal(asked, 10);
     server.script({ on: 'sw_interface_tx_placement_get', do: { change: (message) => message } });
     server.handle('sw_interface_tx_placement_get', () => ({ retval: -7, cursor: 0xffffffff }));
-    t.strictSame(await vpp.dump('sw_interface_tx_placement_get', { sw_if_index: 0xffffffff }).toArray(), [], 'an empty vector is no error');
+    t.strictSame(
+      await vpp.dump('sw_interface_tx_placement_get', { sw_if_index: 0xffffffff }).toArray(),
+      [],
+      'an empty vector is no error',
+    );
     server.handle('sw_interface_tx_placement_get', () => ({ retval: 0, cursor: 12345 }));
-    t.strictSame(await vpp.dump('sw_interface_tx_placement_get', { sw_if_index: 0xffffffff }).toArray(), [], 'a cursor without -165 is not followed');
+    t.strictSame(
+      await vpp.dump('sw_interface_tx_placement_get', { sw_if_index: 0xffffffff }).toArray(),
+      [],
+      'a cursor without -165 is not followed',
+    );
     server.handle('sw_interface_tx_placement_get', () => ({ retval: -6, cursor: 1 }));
     t.strictSame(await vpp.dump('sw_interface_tx_placement_get', { sw_if_index: 0xffffffff }).toArray(), []);
     server.handle('sw_interface_tx_placement_get', () => ({ retval: -2, cursor: 1 }));
-    t.match(await failure(vpp.dump('sw_interface_tx_placement_get', { sw_if_index: 0xffffffff }).toArray()), { code: 'ERR_VPP_API', retval: -2 });
+    t.match(await failure(vpp.dump('sw_interface_tx_placement_get', { sw_if_index: 0xffffffff }).toArray()), {
+      code: 'ERR_VPP_API',
+      retval: -2,
+    });
   });
 
   await t.test('leaving the loop stops it: rows still under way are dropped, requests go on', async (t) => {
@@ -448,7 +489,7 @@ void t.test('events', async (t) => {
   const server = await serve(t);
   const wants: unknown[] = [];
   server.on('request', (name, fields) => {
-    if (name.startsWith('want_')) wants.push([name, fields['enable_disable']]);
+    if (name.startsWith('want_')) wants.push([name, fields.enable_disable]);
   });
   const vpp = await client(t, server);
 
@@ -520,7 +561,10 @@ void t.test('life', async (t) => {
   await t.test('connecting is tried until it works, or the signal or the time says otherwise', async (t) => {
     const path = join(folder(t), 'api.sock');
     t.match(await failure(connect({ socket: path, retry: false })), { code: 'ERR_VPP_CONNECT', message: /ENOENT/ });
-    t.match(await failure(connect({ socket: path, timeoutMs: 60 })), { code: 'ERR_VPP_CONNECT', message: /60 ms.*ENOENT/s });
+    t.match(await failure(connect({ socket: path, timeoutMs: 60 })), {
+      code: 'ERR_VPP_CONNECT',
+      message: /60 ms.*ENOENT/s,
+    });
     const controller = new AbortController();
     const attempt = failure(connect({ socket: path, signal: controller.signal }));
     setTimeout(() => controller.abort(), 20);
@@ -674,16 +718,54 @@ void t.test('schemas', async (t) => {
       module: 'acme',
       types: [],
       messages: [
-        ['acme_paint', ['u16', '_vl_msg_id'], ['u32', 'client_index'], ['u32', 'context'], ['u32', 'colour'], { crc: '0x0badcafe', options: {} }],
-        ['acme_paint_reply', ['u16', '_vl_msg_id'], ['u32', 'context'], ['i32', 'retval'], ['u32', 'coats'], { crc: '0x0badcaff', options: {} }],
-        ['want_acme_events', ['u16', '_vl_msg_id'], ['u32', 'client_index'], ['u32', 'context'], ['bool', 'enable'], ['u32', 'pid'], { crc: '0x0badcb00', options: {} }],
-        ['want_acme_events_reply', ['u16', '_vl_msg_id'], ['u32', 'context'], ['i32', 'retval'], { crc: '0x0badcb01', options: {} }],
-        ['acme_event', ['u16', '_vl_msg_id'], ['u32', 'client_index'], ['u32', 'pid'], ['u32', 'drops'], { crc: '0x0badcb02', options: {} }],
+        [
+          'acme_paint',
+          ['u16', '_vl_msg_id'],
+          ['u32', 'client_index'],
+          ['u32', 'context'],
+          ['u32', 'colour'],
+          { crc: '0x0badcafe', options: {} },
+        ],
+        [
+          'acme_paint_reply',
+          ['u16', '_vl_msg_id'],
+          ['u32', 'context'],
+          ['i32', 'retval'],
+          ['u32', 'coats'],
+          { crc: '0x0badcaff', options: {} },
+        ],
+        [
+          'want_acme_events',
+          ['u16', '_vl_msg_id'],
+          ['u32', 'client_index'],
+          ['u32', 'context'],
+          ['bool', 'enable'],
+          ['u32', 'pid'],
+          { crc: '0x0badcb00', options: {} },
+        ],
+        [
+          'want_acme_events_reply',
+          ['u16', '_vl_msg_id'],
+          ['u32', 'context'],
+          ['i32', 'retval'],
+          { crc: '0x0badcb01', options: {} },
+        ],
+        [
+          'acme_event',
+          ['u16', '_vl_msg_id'],
+          ['u32', 'client_index'],
+          ['u32', 'pid'],
+          ['u32', 'drops'],
+          { crc: '0x0badcb02', options: {} },
+        ],
       ],
       unions: [],
       enums: [],
       enumflags: [],
-      services: { acme_paint: { reply: 'acme_paint_reply' }, want_acme_events: { reply: 'want_acme_events_reply', events: ['acme_event'] } },
+      services: {
+        acme_paint: { reply: 'acme_paint_reply' },
+        want_acme_events: { reply: 'want_acme_events_reply', events: ['acme_event'] },
+      },
       options: { version: '1.0.0' },
       aliases: {},
       vl_api_version: '0x11111111',
@@ -719,7 +801,10 @@ void t.test('schemas', async (t) => {
     t.teardown(() => vpp.close());
     await vpp.request('show_version').catch(() => undefined);
     t.equal(asked, 0, 'what is bundled is not asked for');
-    const both = await Promise.all([vpp.request('acme_paint', { colour: 6 }), vpp.request('acme_paint', { colour: 7 })]);
+    const both = await Promise.all([
+      vpp.request('acme_paint', { colour: 6 }),
+      vpp.request('acme_paint', { colour: 7 }),
+    ]);
     t.match(both, [{ retval: 0, coats: 7 }, { coats: 8 }]);
     t.equal(asked, 1, 'asked once');
     const events = vpp.on('acme_event');
@@ -734,23 +819,28 @@ void t.test('schemas', async (t) => {
     t.match(await vpp.request('acme_paint', { colour: 1 }), { coats: 2 });
   });
 
-  await t.test('with a schema chosen, a message that differs is explained by field, and the right release named', async (t) => {
-    const server = await serve(t);
-    const older = loadBundled('24.10');
-    const differing = [...older.messageNames()].filter(
-      (name) => bundled.has(name) && bundled.crc(name) !== older.crc(name) && older.service(name)?.stream === false,
-    );
-    t.ok(differing.length > 0);
-    const vpp = await client(t, server, { schema: '24.10' });
-    for (const name of differing.slice(0, 5)) {
-      const error = await failure(vpp.request(name as string, {}));
-      t.match(error, { code: 'ERR_VPP_MESSAGE_DIFFERS', messageName: name, message: /26\.06/ });
-      t.ok((error['releases'] as string[]).includes('26.06'));
-      t.ok((error['differences'] as string[]).length > 0, error.message);
-    }
-    const gone = [...older.messageNames()].find((name) => !bundled.has(name) && older.service(name)?.stream === false)!;
-    t.match(await failure(vpp.request(gone as string, {})), { code: 'ERR_VPP_MESSAGE_MISSING', message: /24\.10/ });
-  });
+  await t.test(
+    'with a schema chosen, a message that differs is explained by field, and the right release named',
+    async (t) => {
+      const server = await serve(t);
+      const older = loadBundled('24.10');
+      const differing = [...older.messageNames()].filter(
+        (name) => bundled.has(name) && bundled.crc(name) !== older.crc(name) && older.service(name)?.stream === false,
+      );
+      t.ok(differing.length > 0);
+      const vpp = await client(t, server, { schema: '24.10' });
+      for (const name of differing.slice(0, 5)) {
+        const error = await failure(vpp.request(name, {}));
+        t.match(error, { code: 'ERR_VPP_MESSAGE_DIFFERS', messageName: name, message: /26\.06/ });
+        t.ok((error.releases as string[]).includes('26.06'));
+        t.ok((error.differences as string[]).length > 0, error.message);
+      }
+      const gone = [...older.messageNames()].find(
+        (name) => !bundled.has(name) && older.service(name)?.stream === false,
+      )!;
+      t.match(await failure(vpp.request(gone, {})), { code: 'ERR_VPP_MESSAGE_MISSING', message: /24\.10/ });
+    },
+  );
 
   await t.test('a VPP too old to tell its schema is used as far as it is known', async (t) => {
     const server = await serve(t, {
@@ -760,21 +850,25 @@ void t.test('schemas', async (t) => {
     });
     const vpp = await client(t, server);
     t.match(await vpp.request('show_version'), { retval: 0 });
-    t.match(await failure(vpp.request('ip_table_add_del', { table: everyRoute.table } as never)), { code: 'ERR_VPP_MESSAGE_DIFFERS' });
+    t.match(await failure(vpp.request('ip_table_add_del', { table: everyRoute.table } as never)), {
+      code: 'ERR_VPP_MESSAGE_DIFFERS',
+    });
   });
 });
 
 void t.test('a pool spreads requests, keeps dumps apart, and orders what a session asks', async (t) => {
   const server = await serve(t);
   const seen: { name: string; client: string; index: unknown }[] = [];
-  server.on('request', (name, fields, from) => seen.push({ name, client: from.name, index: fields['sw_if_index'] }));
+  server.on('request', (name, fields, from) => seen.push({ name, client: from.name, index: fields.sw_if_index }));
   server.handle('sw_interface_set_mtu', async () => {
     await new Promise((resolve) => setTimeout(resolve, 5));
     return {};
   });
   const pool = await createPool({ socket: server.path, size: 3, name: 'p' });
   t.equal(server.clients.length, 3);
-  await Promise.all(Array.from({ length: 10 }, (_, n) => pool.request('sw_interface_set_mtu', { sw_if_index: n, mtu })));
+  await Promise.all(
+    Array.from({ length: 10 }, (_, n) => pool.request('sw_interface_set_mtu', { sw_if_index: n, mtu })),
+  );
   const used = seen.filter(({ name }) => name === 'sw_interface_set_mtu').map((entry) => entry.client);
   t.strictSame([used.filter((name) => name === 'p-0').length, used.filter((name) => name === 'p-1').length], [5, 5]);
   await pool.dump('sw_interface_dump').toArray();
@@ -784,7 +878,9 @@ void t.test('a pool spreads requests, keeps dumps apart, and orders what a sessi
   t.equal(seen.find(({ name }) => name === 'want_interface_events')!.client, 'p-0');
   seen.length = 0;
   const session = pool.session();
-  await Promise.all(Array.from({ length: 10 }, (_, n) => session.request('sw_interface_set_mtu', { sw_if_index: n, mtu })));
+  await Promise.all(
+    Array.from({ length: 10 }, (_, n) => session.request('sw_interface_set_mtu', { sw_if_index: n, mtu })),
+  );
   t.equal(new Set(seen.map((entry) => entry.client)).size, 1, 'one connection');
   t.strictSame(
     seen.map(({ index }) => index),
@@ -802,17 +898,29 @@ void t.test('trace', async (t) => {
   await t.test('keeps the last exchanges, decodes them when asked, and no secrets', async (t) => {
     const trace = vpp.trace({ capacity: 3, file });
     server.handle('memif_create_v2', () => ({ sw_if_index: 5 }));
-    for (let n = 0; n < 4; n++) await vpp.request('sw_interface_set_mtu', { sw_if_index: n, mtu }).catch(() => undefined);
+    for (let n = 0; n < 4; n++)
+      await vpp.request('sw_interface_set_mtu', { sw_if_index: n, mtu }).catch(() => undefined);
     await vpp.request('memif_create_v2', { ...memif, secret: 'do-not-tell' });
     await vpp.dump('sw_interface_dump').toArray();
     t.equal(trace.total, 6);
     const [first, second, dump] = trace.decoded();
-    t.match(first, { name: 'sw_interface_set_mtu', fields: { sw_if_index: 3 }, received: [{ fields: { retval: -3 } }] });
-    t.match(second, { name: 'memif_create_v2', fields: { id: 1, secret: '' }, received: [{ fields: { sw_if_index: 5 } }] });
+    t.match(first, {
+      name: 'sw_interface_set_mtu',
+      fields: { sw_if_index: 3 },
+      received: [{ fields: { retval: -3 } }],
+    });
+    t.match(second, {
+      name: 'memif_create_v2',
+      fields: { id: 1, secret: '' },
+      received: [{ fields: { sw_if_index: 5 } }],
+    });
     t.equal(dump!.received.length, 3, 'a dump with its rows is one exchange');
     t.ok(dump!.durationMs! >= 0);
     trace.stop();
-    t.notMatch(readFileSync(file, 'latin1') + readFileSync(`${file}.1`, 'latin1'), Buffer.from('do-not-tell').toString('base64').slice(4, 12));
+    t.notMatch(
+      readFileSync(file, 'latin1') + readFileSync(`${file}.1`, 'latin1'),
+      Buffer.from('do-not-tell').toString('base64').slice(4, 12),
+    );
     await vpp.request('show_version');
     t.equal(trace.total, 6, 'stopped');
     trace.save(file);
@@ -823,7 +931,7 @@ void t.test('trace', async (t) => {
     t.equal(exchanges.length, 3);
     server.handle('memif_create_v2', () => ({ sw_if_index: 6 }));
     const results = [];
-    for await (const result of replay(vpp as never, exchanges, [bundled])) results.push([result.name, result.same]);
+    for await (const result of replay(vpp, exchanges, [bundled])) results.push([result.name, result.same]);
     t.strictSame(results, [
       ['sw_interface_set_mtu', true],
       ['memif_create_v2', false],
@@ -836,8 +944,14 @@ void t.test('diagnostics channels tell everything, without secrets', async (t) =
   const server = await serve(t);
   const vpp = await client(t, server, { name: 'watched' });
   const seen: [string, Record<string, unknown>][] = [];
-  const names = ['node-vpp:api:request', 'node-vpp:api:reply', 'tracing:node-vpp:api:request:asyncEnd', 'node-vpp:api:event'];
-  const listener = (message: unknown, name: string | symbol) => void seen.push([String(name), message as Record<string, unknown>]);
+  const names = [
+    'node-vpp:api:request',
+    'node-vpp:api:reply',
+    'tracing:node-vpp:api:request:asyncEnd',
+    'node-vpp:api:event',
+  ];
+  const listener = (message: unknown, name: string | symbol) =>
+    void seen.push([String(name), message as Record<string, unknown>]);
   for (const name of names) subscribe(name, listener);
   await vpp.request('memif_create_v2', { ...memif, secret: 'hush' }).catch(() => undefined);
   const events = vpp.on('sw_interface_event');
@@ -845,9 +959,12 @@ void t.test('diagnostics channels tell everything, without secrets', async (t) =
   server.event('sw_interface_event', { sw_if_index: 1 });
   await events.next();
   for (const name of names) unsubscribe(name, listener);
-  t.match(seen[0], ['node-vpp:api:request', { connection: 'watched', name: 'memif_create_v2', fields: { secret: '(secret)' } }]);
+  t.match(seen[0], [
+    'node-vpp:api:request',
+    { connection: 'watched', name: 'memif_create_v2', fields: { secret: '(secret)' } },
+  ]);
   t.match(seen[1], ['node-vpp:api:reply', { name: 'memif_create_v2', error: { retval: -3 } }]);
-  t.type(seen[1]![1]['durationMs'], 'number');
+  t.type(seen[1]![1].durationMs, 'number');
   t.ok(seen.some(([name]) => name === 'tracing:node-vpp:api:request:asyncEnd'));
   t.ok(seen.some(([name, { name: event }]) => name === 'node-vpp:api:event' && event === 'sw_interface_event'));
   t.notMatch(JSON.stringify(seen), /hush/);
@@ -893,7 +1010,7 @@ void t.test('a server that does wrong', async (t) => {
     server.handle('ip_route_v2_dump', () => [route(1)]);
     fault({ change: (message) => (message.fill(0xff, 6, 40), message) }, 'ip_route_v2_dump');
     const error = await failure(vpp.dump('ip_route_v2_dump', everyRoute).toArray());
-    t.equal(error['code'], 'ERR_VPP_REPLY_MALFORMED');
+    t.equal(error.code, 'ERR_VPP_REPLY_MALFORMED');
     await works();
   });
 
@@ -959,9 +1076,9 @@ void t.test('a server that does wrong', async (t) => {
 });
 
 void t.test('chaos: killed, stalled, restarted at random under 10 k concurrent requests', async (t) => {
-  const seed = Number(process.env['SEED'] ?? Date.now() % 0x7fffffff);
+  const seed = Number(process.env.SEED ?? Date.now() % 0x7fffffff);
   let state = seed;
-  const random = (below: number) => (state = (Math.imul(state, 1103515245) + 12345) >>> 0) % below;
+  const random = (below: number) => ((state = (Math.imul(state, 1103515245) + 12345) >>> 0) >>> 12) % below;
   const server = await serve(t, { pid: 1 });
   const vpp = await client(t, server, {
     retry: { minMs: 1, maxMs: 10 },
@@ -989,14 +1106,16 @@ void t.test('chaos: killed, stalled, restarted at random under 10 k concurrent r
         id % 50 === 0 ? vpp.dump('ip_route_v2_dump', everyRoute).toArray() : vpp.request('show_version');
       await promise.then(
         () => settle(id, 'ok'),
-        (error: { code?: string }) => settle(id, error.code ?? String(error)),
+        (error: unknown) => settle(id, (error as { code?: string }).code ?? (error as Error).message),
       );
       await vpp.ready();
     }
   };
   const workers = Array.from({ length: 10_000 }, () => worker());
   for (let round = 0; round < 12; round++) {
-    await new Promise((resolve) => setTimeout(resolve, 30 + random(120)));
+    const goal = (codes.get('ok') ?? 0) + 500;
+    await until('some requests to succeed', () => (codes.get('ok') ?? 0) >= goal, 60_000);
+    await new Promise((resolve) => setTimeout(resolve, random(60)));
     switch (random(4)) {
       case 0:
         await server.restart({ firstId: 101 + random(500), downMs: random(40) });
@@ -1010,7 +1129,10 @@ void t.test('chaos: killed, stalled, restarted at random under 10 k concurrent r
         for (const one of server.clients) one.kill();
         break;
       default:
-        server.script({ on: 'show_version', times: 50, do: 'lose' }, { on: 'show_version', times: 20, do: 'duplicate' });
+        server.script(
+          { on: 'show_version', times: 50, do: 'lose' },
+          { on: 'show_version', times: 20, do: 'duplicate' },
+        );
     }
   }
   running = false;
@@ -1019,7 +1141,6 @@ void t.test('chaos: killed, stalled, restarted at random under 10 k concurrent r
   const wrong = [...settlements.values()].filter((times) => times !== 1);
   t.equal(settlements.size, asked, `seed ${seed}: ${asked} asked; ${JSON.stringify(Object.fromEntries(codes))}`);
   t.strictSame(wrong, [], 'every promise settled exactly once');
-  t.ok((codes.get('ok') ?? 0) > 1000);
   const known = /^(ok|ERR_VPP_(DISCONNECTED|NOT_CONNECTED|TIMEOUT|UNRESPONSIVE|SOCKET_REPLACED))$/;
   t.strictSame(
     [...codes.keys()].filter((code) => !known.test(code)),

@@ -8,7 +8,7 @@ import { createConnection } from 'node:net';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { FrameParser, connect, loadBundled, writeApiJson } from 'node-vpp/api';
-import { ApiServer } from 'node-vpp/dataplane';
+import type { ApiServer } from 'node-vpp/dataplane';
 import { failure, folder, next, serve, until, type TestEnd } from './support/api.js';
 import { govpp, papi, runClient } from './support/clients.js';
 import { Vpp, noVpp } from './support/vpp.js';
@@ -86,7 +86,7 @@ void t.test('a message without a handler is answered UNIMPLEMENTED, a dump witho
   await vpp.close();
 });
 
-const steps = (lines: Record<string, unknown>[]) => Object.fromEntries(lines.map((line) => [line['step'], line]));
+const steps = (lines: Record<string, unknown>[]): Record<string, unknown> => Object.fromEntries(lines.map((line) => [String(line.step), line]));
 const names = ['local0', 'memif0/0', 'tap1'];
 
 const python = papi();
@@ -140,7 +140,11 @@ void t.test('GoVPP', { skip: 'missing' in go && go.missing }, async (t) => {
 });
 
 /** Runs a program of this checkout against a socket; the exit code and what it printed. */
-function program(args: string[], input = '', onOutput?: (all: string) => void): Promise<{ code: number | null; out: string; err: string }> {
+function program(
+  args: string[],
+  input = '',
+  onOutput?: (all: string) => void,
+): Promise<{ code: number | null; out: string; err: string }> {
   return new Promise((resolve) => {
     const child = spawn(process.execPath, args, { cwd: root, stdio: ['pipe', 'pipe', 'pipe'] });
     let out = '';
@@ -277,7 +281,10 @@ void t.test('a real VPP', { skip: noVpp, timeout: 300_000 }, async (t) => {
     const rows = await vpp.dump('sw_interface_dump').toArray();
     t.equal(rows[0]!.interface_name, 'local0');
     t.strictSame(await vpp.dump('sw_interface_tx_placement_get', { sw_if_index: 0xffffffff }).toArray(), []);
-    t.match(await failure(vpp.request('sw_interface_set_flags', { sw_if_index: 4242, flags: 0 })), { code: 'ERR_VPP_API', retval: -2 });
+    t.match(await failure(vpp.request('sw_interface_set_flags', { sw_if_index: 4242, flags: 0 })), {
+      code: 'ERR_VPP_API',
+      retval: -2,
+    });
     t.match((await vpp.request('cli_inband', { cmd: 'show version' })).reply, /vpp v/);
   });
 
@@ -290,19 +297,27 @@ void t.test('a real VPP', { skip: noVpp, timeout: 300_000 }, async (t) => {
             is_add,
             route: {
               prefix: `10.${n >> 16}.${(n >> 8) & 255}.${n & 255}/32`,
-              paths: [{ sw_if_index: 0, weight: 1, type: 1, table_id: 0, rpf_id: 0, preference: 0, flags: 0, proto: 0 }],
+              paths: [
+                { sw_if_index: 0, weight: 1, type: 1, table_id: 0, rpf_id: 0, preference: 0, flags: 0, proto: 0 },
+              ],
             },
           } as never),
         ),
       );
     await routes(true);
     const seen = new Set<string>();
-    for await (const row of vpp.dump('ip_route_v2_dump', { src: 0, table: { table_id: 0, is_ip6: false } }, { as: 'view' })) {
+    for await (const row of vpp.dump(
+      'ip_route_v2_dump',
+      { src: 0, table: { table_id: 0, is_ip6: false } },
+      { as: 'view' },
+    )) {
       seen.add(row.route.prefix);
     }
     t.ok(seen.size >= count && seen.has('10.3.13.63/32'), `${seen.size} routes`);
     await routes(false);
-    t.ok((await vpp.dump('ip_route_v2_dump', { src: 0, table: { table_id: 0, is_ip6: false } }).toArray()).length < 100);
+    t.ok(
+      (await vpp.dump('ip_route_v2_dump', { src: 0, table: { table_id: 0, is_ip6: false } }).toArray()).length < 100,
+    );
   });
 
   await t.test('closing after a burst leaves VPP at rest', async (t) => {

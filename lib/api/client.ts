@@ -26,7 +26,7 @@ export interface RequestOptions {
 export type { NewestApi };
 
 /** Fields and options; the fields may be left out when each of them has a default. */
-export type Arguments<F, O> = {} extends F ? [fields?: F, options?: O] : [fields: F, options?: O];
+export type Arguments<F, O> = Partial<F> extends F ? [fields?: F, options?: O] : [fields: F, options?: O];
 
 /** Fields of a request for rows: the cursor is followed by the dump itself, and need not be given. */
 export type DumpFields<F> = F extends { cursor: unknown } ? Omit<F, 'cursor'> & { cursor?: number } : F;
@@ -45,7 +45,10 @@ export interface VppClient<A extends ApiTypes = NewestApi> {
    * @throws VppTimeoutError when no reply came in time; its `reason` tells whether VPP dropped the request or is slow
    * @throws VppConnectionError when there is no connection, or it was lost before the reply
    */
-  request<N extends RequestName<A>>(name: N, ...args: Arguments<FieldsOf<A, N>, RequestOptions>): Promise<ReplyOf<A, N>>;
+  request<N extends RequestName<A>>(
+    name: N,
+    ...args: Arguments<FieldsOf<A, N>, RequestOptions>
+  ): Promise<ReplyOf<A, N>>;
   request<N extends string>(
     name: Unknown<N, RequestName<A>>,
     fields?: Fields,

@@ -142,14 +142,12 @@ export class Connection<A extends ApiTypes = NewestApi> implements VppClient<A> 
     this.#options = options;
     this.#requestTimeoutMs = options.requestTimeoutMs ?? 10_000;
     this.#sources = new SchemaSources(schemaOf(options.schema ?? 'auto'));
-    const connection = this;
     this.#subscriptions = new Subscriptions({
-      schemas: () => connection.#sources.all(),
-      has: (name) => connection.#link?.resolver.table.crcOf(name) !== undefined,
-      get request() {
-        return connection.#link === undefined ? undefined : (name: string, fields: Fields) => connection.#request(name, fields);
-      },
-      failed: (error) => connection.#emitter.emit('subscriptionFailed', error),
+      schemas: () => this.#sources.all(),
+      has: (name) => this.#link?.resolver.table.crcOf(name) !== undefined,
+      connected: () => this.#link !== undefined,
+      request: (name, fields) => this.#request(name, fields),
+      failed: (error) => this.#emitter.emit('subscriptionFailed', error),
     });
   }
 
@@ -207,7 +205,10 @@ export class Connection<A extends ApiTypes = NewestApi> implements VppClient<A> 
     };
   }
 
-  request<N extends RequestName<A>>(name: N, ...args: Arguments<FieldsOf<A, N>, RequestOptions>): Promise<ReplyOf<A, N>>;
+  request<N extends RequestName<A>>(
+    name: N,
+    ...args: Arguments<FieldsOf<A, N>, RequestOptions>
+  ): Promise<ReplyOf<A, N>>;
   request<N extends string>(
     name: Unknown<N, RequestName<A>>,
     fields?: Fields,
@@ -268,7 +269,9 @@ export class Connection<A extends ApiTypes = NewestApi> implements VppClient<A> 
   on(name: string, given?: EventOptions | ((...args: never[]) => void), options: EventOptions = {}): unknown {
     if (typeof given !== 'function') {
       if (life.has(name)) throw new ArgumentTypeError(`on('${name}') needs a listener`);
-      const stream = new EventStream<unknown>(this.#subscriptions, name, given ?? {}, () => this.#streams.delete(stream));
+      const stream = new EventStream<unknown>(this.#subscriptions, name, given ?? {}, () =>
+        this.#streams.delete(stream),
+      );
       if (!stream.ended) this.#streams.add(stream);
       return stream;
     }
@@ -280,7 +283,7 @@ export class Connection<A extends ApiTypes = NewestApi> implements VppClient<A> 
     ready.catch((error: unknown) => this.#emitter.emit('subscriptionFailed', error));
     options.signal?.addEventListener('abort', remove, { once: true });
     let ofListener = this.#removers.get(given);
-    if (ofListener === undefined) this.#removers.set(given, (ofListener = new Map()));
+    if (ofListener === undefined) this.#removers.set(given, (ofListener = new Map<string, () => void>()));
     ofListener.set(name, remove);
     return this;
   }
@@ -425,7 +428,9 @@ export class Connection<A extends ApiTypes = NewestApi> implements VppClient<A> 
   #reason(signal: AbortSignal | undefined, timeoutMs: number | undefined): string {
     if (signal?.aborted === true) return 'aborted';
     if (this.#options.retry === false) return 'failed';
-    return timeoutMs === undefined ? 'closed meanwhile' : `not within ${timeoutMs} ms; is VPP running, and may this user open the socket?`;
+    return timeoutMs === undefined
+      ? 'closed meanwhile'
+      : `not within ${timeoutMs} ms; is VPP running, and may this user open the socket?`;
   }
 
   async #connectLoop(attempts: number): Promise<void> {
@@ -435,12 +440,16 @@ export class Connection<A extends ApiTypes = NewestApi> implements VppClient<A> 
         return;
       } catch (error) {
         this.#lastError = error as Error;
-        if (this.#end.signal.aborted || attempt + 1 >= attempts) return;
+        if (this.#ended() || attempt + 1 >= attempts) return;
         const pauseMs = pauseBefore(attempt, this.#options.retry === false ? {} : (this.#options.retry ?? {}));
         this.#emitter.emit('retry', error, pauseMs);
         await pause(pauseMs, this.#end.signal);
       }
     }
+  }
+
+  #ended(): boolean {
+    return this.#end.signal.aborted;
   }
 
   async #connectOnce(): Promise<void> {
@@ -514,7 +523,8 @@ export class Connection<A extends ApiTypes = NewestApi> implements VppClient<A> 
     this.#health?.stop();
     this.#bytes.read += link.transport.bytesRead;
     this.#bytes.written += link.transport.bytesWritten;
-    const reason = error ?? new VppConnectionError('ERR_VPP_DISCONNECTED', `VPP closed the connection (${this.socket})`);
+    const reason =
+      error ?? new VppConnectionError('ERR_VPP_DISCONNECTED', `VPP closed the connection (${this.socket})`);
     this.#lastError = reason;
     this.#emitter.emit('disconnected', reason);
     if (this.#end.signal.aborted || this.#state === 'closing') return;

@@ -59,6 +59,7 @@ export class DeadlineQueue {
   }
 
   #arm(delayMs: number): void {
+    if (this.#timer !== undefined) return;
     this.#timer = setTimeout(() => {
       this.#timer = undefined;
       const now = performance.now();
@@ -68,7 +69,7 @@ export class DeadlineQueue {
       }
       const first = this.#first;
       if (first === undefined) this.#owner.forget(this);
-      else if (this.#timer === undefined) this.#arm(Math.max(1, Math.ceil(first.deadline - now)));
+      else this.#arm(Math.max(1, Math.ceil(first.deadline - now)));
     }, delayMs);
     this.#timer.unref();
   }

@@ -52,7 +52,11 @@ export function heard(): boolean {
 }
 
 /** Announces a request; returns what has to be called when it settles. */
-export function announce(connection: string, name: string, fields: Fields): (failure: unknown, result: unknown) => void {
+export function announce(
+  connection: string,
+  name: string,
+  fields: Fields,
+): (failure: unknown, result: unknown) => void {
   const began = performance.now();
   const context: RequestContext = { connection, name, fields: redact(fields) };
   if (request.hasSubscribers) request.publish({ connection, name, fields: context.fields });

@@ -67,7 +67,7 @@ class RowStore {
     let block = this.#block;
     if (block === undefined || this.#end + size > block.bytes.length) {
       // All rows of the old one may have been taken already; then it is the first, and nothing is left in it.
-      if (block !== undefined && block.spans.length === 0) this.#blocks.shift();
+      if (block?.spans.length === 0) this.#blocks.shift();
       block = this.#block = { bytes: new Uint8Array(Math.max(BLOCK_BYTES, size)), spans: [] };
       this.#blocks.push(block);
       this.#end = 0;
@@ -147,6 +147,10 @@ class DumpExchange extends Exchange {
     this.stream[failed](error);
   }
 
+  override sent(): void {
+    this.fail(new VppProtocolError('ERR_VPP_REPLY_UNEXPECTED', `${this.outgoing.name} has no rows`));
+  }
+
   override receive(bytes: Uint8Array, start: number, end: number, incoming: Incoming): void {
     const { host, outgoing } = this;
     if (this.phase === 'late') {
@@ -185,10 +189,13 @@ export class DumpStream<T> implements AsyncIterableIterator<T> {
   #host: InFlight | undefined;
   #exchange: DumpExchange | undefined;
   #read!: (bytes: Uint8Array, start: number, end: number) => T;
-  #waiting: { resolve: (result: IteratorResult<never>) => void; reject: (error: unknown) => void; again: () => unknown }[] =
-    [];
+  #waiting: {
+    resolve: (result: IteratorResult<never>) => void;
+    reject: (error: unknown) => void;
+    again: () => unknown;
+  }[] = [];
   #over = false;
-  #error: unknown;
+  #error: Error | undefined;
   #nextCursor: number | undefined;
   #pages = 0;
   #received = 0;
@@ -409,7 +416,7 @@ export class DumpStream<T> implements AsyncIterableIterator<T> {
   #finish(error: unknown): void {
     if (this.#over) return;
     this.#over = true;
-    this.#error = error;
+    this.#error = error as Error | undefined;
     this.#store.settle();
     if (this.#abort !== undefined) this.#options.signal!.removeEventListener('abort', this.#abort);
     this.#settled?.(error);
@@ -432,7 +439,7 @@ export class DumpStream<T> implements AsyncIterableIterator<T> {
     if (this.#over) {
       const error = this.#error;
       this.#error = undefined;
-      if (error !== undefined) return Promise.reject(error as Error);
+      if (error !== undefined) return Promise.reject(error);
       return Promise.resolve({ value: undefined, done: true });
     }
     return new Promise((resolve, reject) => {

@@ -32,8 +32,9 @@ export interface EventPort {
   schemas(): Iterable<Schema>;
   /** True when VPP has the message. */
   has(name: string): boolean;
-  /** Undefined while there is no connection. */
-  request: ((name: string, fields: Fields) => Promise<unknown>) | undefined;
+  /** True while there is a connection. */
+  connected(): boolean;
+  request(name: string, fields: Fields): Promise<unknown>;
   /** A want_* that could not be sent again after a reconnect. */
   failed(error: unknown): void;
 }
@@ -84,7 +85,11 @@ export class Subscriptions {
   }
 
   /** Adds a listener; `ready` settles when VPP has agreed to send the events (at once when it already does). */
-  add(name: string, listener: (event: unknown) => void, options: EventOptions): { ready: Promise<void>; remove(): void } {
+  add(
+    name: string,
+    listener: (event: unknown) => void,
+    options: EventOptions,
+  ): { ready: Promise<void>; remove: () => void } {
     let set = this.#listeners.get(name);
     if (set === undefined) this.#listeners.set(name, (set = new Set()));
     set.add(listener);
@@ -114,7 +119,7 @@ export class Subscriptions {
   }
 
   #want(event: string, options: EventOptions): Want | undefined {
-    const request = options.want === undefined ? this.#requestFor(event) : options.want;
+    const request = options.want ?? this.#requestFor(event);
     if (request === undefined || request === false) return undefined;
     const fields = options.wantFields ?? {};
     const key = `${request} ${JSON.stringify(fields, (_, value: unknown) => (typeof value === 'bigint' ? `${value}n` : value))}`;
@@ -126,7 +131,7 @@ export class Subscriptions {
     const { flag, all } = this.#fill(request, fields);
     const want: Want = { request, fields: all, flag, listeners: 1, state: Promise.resolve() };
     this.#wants.set(key, want);
-    if (this.#port.request !== undefined) {
+    if (this.#port.connected()) {
       want.state = this.#enable(want);
       want.state.catch(() => this.#wants.delete(key));
     }
@@ -152,11 +157,10 @@ export class Subscriptions {
   }
 
   async #say(want: Want, on: boolean): Promise<void> {
-    const { request } = this.#port;
-    if (request === undefined) return;
+    if (!this.#port.connected()) return;
     const { flag } = want;
     const value = typeof want.fields[flag ?? ''] === 'boolean' ? on : Number(on);
-    await request(want.request, flag === undefined ? want.fields : { ...want.fields, [flag]: value });
+    await this.#port.request(want.request, flag === undefined ? want.fields : { ...want.fields, [flag]: value });
   }
 
   /** Fields of a want_* request: ours, the pid, and the one that enables, under whatever name it has. */
@@ -204,14 +208,15 @@ export class EventStream<T> implements AsyncIterableIterator<T> {
   /** Settles when VPP has agreed to send the events; rejects when it refuses. */
   readonly ready: Promise<void>;
   readonly #queue: T[] = [];
-  readonly #waiting: { resolve: (result: IteratorResult<T, undefined>) => void; reject: (error: unknown) => void }[] = [];
+  readonly #waiting: { resolve: (result: IteratorResult<T, undefined>) => void; reject: (error: unknown) => void }[] =
+    [];
   readonly #maxQueued: number;
   readonly #remove: () => void;
   readonly #signal: AbortSignal | undefined;
   readonly #aborted = () => this.#end(undefined);
   readonly #onEnded: () => void;
   #over = false;
-  #error: unknown;
+  #error: Error | undefined;
 
   constructor(subscriptions: Subscriptions, name: string, options: EventOptions, onEnded: () => void) {
     this.name = name;
@@ -245,7 +250,7 @@ export class EventStream<T> implements AsyncIterableIterator<T> {
     if (this.#over) {
       const error = this.#error;
       this.#error = undefined;
-      if (error !== undefined) return Promise.reject(error as Error);
+      if (error !== undefined) return Promise.reject(error);
       return Promise.resolve({ value: undefined, done: true });
     }
     return new Promise((resolve, reject) => this.#waiting.push({ resolve, reject }));
@@ -279,7 +284,7 @@ export class EventStream<T> implements AsyncIterableIterator<T> {
   #end(error: unknown): void {
     if (this.#over) return;
     this.#over = true;
-    this.#error = error;
+    this.#error = error as Error | undefined;
     this.#signal?.removeEventListener('abort', this.#aborted);
     this.#remove();
     this.#onEnded();

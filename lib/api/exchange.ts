@@ -66,6 +66,8 @@ export abstract class Exchange implements Expiring {
   abstract receive(bytes: Uint8Array, start: number, end: number, incoming: Incoming): void;
   /** Ends with an error, once; later calls do nothing. */
   abstract fail(error: unknown): void;
+  /** Ends without an answer, for VPP sends none. */
+  abstract sent(): void;
   /** True for the message after which VPP will not use the context again. */
   abstract isLast(incoming: Incoming): boolean;
   /** What the time-out was, for the error's text; 0 without one. */
@@ -161,6 +163,10 @@ export class RequestExchange extends Exchange {
 
   override isLast(): boolean {
     return true;
+  }
+
+  override sent(): void {
+    this.succeed(undefined);
   }
 
   override receive(bytes: Uint8Array, start: number, end: number, incoming: Incoming): void {

@@ -136,8 +136,8 @@ export class Link implements TransportSink {
 
   /** sockclnt_delete, then wait for VPP to close; after `waitMs` the socket is closed regardless. */
   leave(waitMs: number): Promise<void> {
+    if (this.#over) return Promise.resolve();
     return new Promise((resolve) => {
-      if (this.#over) return resolve();
       const patience = setTimeout(() => this.#transport!.destroy(), waitMs);
       this.onEnded(() => {
         clearTimeout(patience);
@@ -231,7 +231,9 @@ export class Link implements TransportSink {
     const asked = this.#inFlight!.ping();
     // 1.0 as this machine writes it; a VPP of the other order refuses it.
     const order =
-      probe === undefined ? undefined : this.#inFlight!.request(probe, { f64_one: 1 }, 0).promise.catch((error) => error);
+      probe === undefined
+        ? undefined
+        : this.#inFlight!.request(probe, { f64_one: 1 }, 0).promise.catch((error: unknown) => error);
     const aborted = new Promise<never>((_, reject) => {
       const give = () => reject(signal.reason instanceof Error ? signal.reason : new Error('aborted'));
       if (signal.aborted) give();
@@ -239,7 +241,8 @@ export class Link implements TransportSink {
     });
     aborted.catch(() => undefined);
     const pid = await Promise.race([asked, aborted]);
-    if (pid === undefined) throw this.#dead ?? new VppConnectionError('ERR_VPP_CONNECT', 'VPP closed the new connection');
+    if (pid === undefined)
+      throw this.#dead ?? new VppConnectionError('ERR_VPP_CONNECT', 'VPP closed the new connection');
     const answer: unknown = await Promise.race([order, aborted]);
     if (answer instanceof VppApiError && answer.retval === ENDIAN_FAILED) {
       this.#resolver!.useF64(endianness() === 'LE' ? 'big' : 'little');
@@ -283,7 +286,10 @@ export class Link implements TransportSink {
         if (answer instanceof Error) reject(answer);
         else resolve(answer);
       };
-      if (signal.aborted) return aborted();
+      if (signal.aborted) {
+        aborted();
+        return;
+      }
       signal.addEventListener('abort', aborted, { once: true });
       const contextAt = replyId === ids.sockclntCreateReply ? 2 : 6;
       this.#raw = { replyId, context: readU32(message, contextAt), take };

@@ -50,7 +50,10 @@ export class Pool<A extends ApiTypes = NewestApi> implements VppClient<A> {
     return this.connections.length;
   }
 
-  request<N extends RequestName<A>>(name: N, ...args: Arguments<FieldsOf<A, N>, RequestOptions>): Promise<ReplyOf<A, N>>;
+  request<N extends RequestName<A>>(
+    name: N,
+    ...args: Arguments<FieldsOf<A, N>, RequestOptions>
+  ): Promise<ReplyOf<A, N>>;
   request<N extends string>(
     name: Unknown<N, RequestName<A>>,
     fields?: Fields,
@@ -137,7 +140,8 @@ export async function createPool<A extends ApiTypes = NewestApi>(options: PoolOp
   const settled = await Promise.allSettled(attempts);
   const failure = settled.find((result) => result.status === 'rejected');
   if (failure !== undefined) {
-    await Promise.all(settled.map((result) => (result.status === 'fulfilled' ? result.value.destroy() : undefined)));
+    const opened = settled.filter((result) => result.status === 'fulfilled');
+    await Promise.all(opened.map((result) => result.value.destroy()));
     throw failure.reason;
   }
   return new Pool<A>(settled.map((result) => (result as PromiseFulfilledResult<Connection<A>>).value));

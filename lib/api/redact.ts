@@ -13,7 +13,9 @@ const ALSO = /(^|_)(password|passwd|passphrase|token)$|^sk_/;
 
 /** Names a secret may have; a message without any of them need not be looked at. */
 export function mayBeSecret(name: string): boolean {
-  return ALWAYS.test(name) || ALSO.test(name) || name === 'key' || name === 'keys' || name === 'auth' || name === 'data';
+  return (
+    ALWAYS.test(name) || ALSO.test(name) || name === 'key' || name === 'keys' || name === 'auth' || name === 'data'
+  );
 }
 
 function isSecret(name: string, value: unknown, siblings: Readonly<Record<string, unknown>>): boolean {

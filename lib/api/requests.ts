@@ -345,7 +345,7 @@ export class InFlight implements ExchangeHost {
     exchange.sentAt = ++this.#sent;
     if (silent) {
       exchange.phase = 'done';
-      (exchange as RequestExchange).succeed(undefined);
+      exchange.sent();
       return;
     }
     exchange.phase = 'open';
@@ -476,7 +476,7 @@ export class InFlight implements ExchangeHost {
     if (silent) {
       exchange.phase = 'done';
       exchange.queue?.remove(exchange);
-      (exchange as RequestExchange).succeed(undefined);
+      exchange.sent();
       return;
     }
     exchange.phase = 'open';

@@ -311,7 +311,9 @@ function parseLine(line: string, where: string): TraceMessage {
       bytes: new Uint8Array(Buffer.from(b, 'base64')),
     };
   } catch (cause) {
-    throw new VppProtocolError('ERR_VPP_TRACE_FORMAT', `reading the trace ${where}: this is no line of a trace`, { cause });
+    throw new VppProtocolError('ERR_VPP_TRACE_FORMAT', `reading the trace ${where}: this is no line of a trace`, {
+      cause,
+    });
   }
 }
 
@@ -375,15 +377,22 @@ export async function* replay(
     if (service === undefined) continue;
     const before = received.map((message) => message.fields);
     try {
-      const now = service.stream
-        ? await target.dump(name, fields).toArray()
-        : [await target.request(name, fields)];
-      const rows = service.stream ? received.filter((m) => m.name === (service.streamMessage ?? service.reply)) : received;
+      const now = service.stream ? await target.dump(name, fields).toArray() : [await target.request(name, fields)];
+      const rows = service.stream
+        ? received.filter((m) => m.name === (service.streamMessage ?? service.reply))
+        : received;
       const same = text(now) === text(rows.map((m) => m.fields));
       yield { name, fields, before, now, error: undefined, same };
     } catch (error) {
       const retval: unknown = Reflect.get(error as object, 'retval');
-      yield { name, fields, before, now: undefined, error, same: retval !== undefined && before[0]?.['retval'] === retval };
+      yield {
+        name,
+        fields,
+        before,
+        now: undefined,
+        error,
+        same: retval !== undefined && before[0]?.['retval'] === retval,
+      };
     }
   }
 }

@@ -7,6 +7,7 @@
 import type { Command } from 'commander';
 import { writeFileSync } from 'node:fs';
 import type { Connection, ConnectOptions } from '../api/connection.js';
+import type { Schema } from '../api/schema/schema.js';
 import type { DecodedExchange, TraceExchange } from '../api/trace.js';
 import { ArgumentTypeError } from '../errors.js';
 
@@ -69,13 +70,13 @@ function interrupted(): AbortSignal {
 
 async function call(message: string, json: string | undefined, _options: object, command: Command): Promise<void> {
   await withVpp(command, async (vpp) => {
-    console.log(jsonOf(await vpp.request(message as string, fieldsOf(json)), 2));
+    console.log(jsonOf(await vpp.request(message, fieldsOf(json)), 2));
   });
 }
 
 async function dump(message: string, json: string | undefined, _options: object, command: Command): Promise<void> {
   await withVpp(command, async (vpp) => {
-    for await (const row of vpp.dump(message as string, fieldsOf(json))) console.log(jsonOf(row));
+    for await (const row of vpp.dump(message, fieldsOf(json))) console.log(jsonOf(row));
   });
 }
 
@@ -83,9 +84,11 @@ async function watch(event: string, options: { count?: string; want?: string }, 
   await withVpp(command, async (vpp) => {
     const say = (what: string) => console.error(`node-vpp: ${what}`);
     vpp.on('disconnected', (reason) => say(reason.message));
-    vpp.on('reconnected', ({ newInstance, pid }) => say(newInstance ? `VPP was restarted (pid ${pid})` : 'connected again'));
+    vpp.on('reconnected', ({ newInstance, pid }) =>
+      say(newInstance ? `VPP was restarted (pid ${pid})` : 'connected again'),
+    );
     const want = options.want === undefined ? {} : { want: options.want };
-    const stream = vpp.on(event as string, { signal: interrupted(), ...want });
+    const stream = vpp.on(event, { signal: interrupted(), ...want });
     await stream.ready;
     let left = options.count === undefined ? Infinity : Number(options.count);
     for await (const fields of stream) {
@@ -109,7 +112,7 @@ function describe({ name, at, durationMs, fields, received }: DecodedExchange): 
   return `${when}${took} ${name} ${jsonOf(fields)}${answers.join('')}`;
 }
 
-async function readTraceFile(file: string): Promise<{ exchanges: TraceExchange[]; schemas: import('../api/schema/schema.js').Schema[] }> {
+async function readTraceFile(file: string): Promise<{ exchanges: TraceExchange[]; schemas: Schema[] }> {
   const [{ bundledReleases, loadBundled }, { readTrace }] = await Promise.all([
     import('../api/schema/bundled.js'),
     import('../api/trace.js'),
@@ -123,7 +126,9 @@ async function traceRecord(file: string, calls: string[], _options: object, comm
     const trace = vpp.trace({ capacity: 1_000_000 });
     for (const text of calls) {
       const [, message = '', json] = /^(\S+)\s*(.*)$/s.exec(text.trim()) ?? [];
-      await perform(vpp, message, json).catch((error: unknown) => console.error(`node-vpp: ${(error as Error).message}`));
+      await perform(vpp, message, json).catch((error: unknown) =>
+        console.error(`node-vpp: ${(error as Error).message}`),
+      );
     }
     trace.save(file);
     console.log(`${trace.total} exchanges in ${file}`);
@@ -141,14 +146,16 @@ async function traceReplay(file: string, _options: object, command: Command): Pr
   const { replay } = await import('../api/trace.js');
   await withVpp(command, async (vpp) => {
     const target = {
-      request: (name: string, fields: object) => vpp.request(name as string, fields as Record<string, unknown>),
-      dump: (name: string, fields: object) => vpp.dump(name as string, fields as Record<string, unknown>),
+      request: (name: string, fields: object) => vpp.request(name, fields as Record<string, unknown>),
+      dump: (name: string, fields: object) => vpp.dump(name, fields as Record<string, unknown>),
     };
     for await (const { name, fields, before, now, error, same } of replay(target, exchanges, schemas)) {
       console.log(`${same ? 'same' : 'differs'} ${name} ${jsonOf(fields)}`);
       if (same) continue;
       process.exitCode = 1;
-      console.log(`    before ${jsonOf(before)}\n    now    ${error === undefined ? jsonOf(now) : (error as Error).message}`);
+      console.log(
+        `    before ${jsonOf(before)}\n    now    ${error === undefined ? jsonOf(now) : (error as Error).message}`,
+      );
     }
   });
 }
@@ -157,7 +164,7 @@ async function traceReplay(file: string, _options: object, command: Command): Pr
 async function perform(vpp: Connection, message: string, json: string | undefined): Promise<unknown> {
   const fields = fieldsOf(json);
   const stream = vpp.schema.service(message)?.stream;
-  return stream === true ? vpp.dump(message as string, fields).toArray() : vpp.request(message as string, fields);
+  return stream === true ? vpp.dump(message, fields).toArray() : vpp.request(message, fields);
 }
 
 const words = ['call', 'dump', 'cli', 'watch', 'show', 'messages', 'help', 'exit'];
@@ -179,11 +186,11 @@ async function repl(_options: object, command: Command): Promise<void> {
     const terminal = process.stdin.isTTY;
     const lines = createInterface({
       input: process.stdin,
-      output: terminal ? process.stdout : undefined,
+      ...(terminal ? { output: process.stdout } : {}),
       prompt: 'vpp# ',
       terminal,
       completer: (line: string) => complete(requests, line),
-    } as import('node:readline').ReadLineOptions);
+    });
     const watching = new Map<string, () => unknown>();
     const act = async (line: string): Promise<boolean> => {
       const [, word = '', rest = ''] = /^\s*(\S+)\s*(.*)$/s.exec(line) ?? [];
@@ -198,10 +205,12 @@ async function repl(_options: object, command: Command): Promise<void> {
         const def = schema.message(rest);
         if (def === undefined) throw new ArgumentTypeError(`no message is called ${rest}`);
         for (const { type, name, length, default: value } of def.fields) {
-          console.log(`  ${type}${length === undefined ? '' : `[${length}]`} ${name}${value === undefined ? '' : ` = ${value}`}`);
+          console.log(
+            `  ${type}${length === undefined ? '' : `[${length}]`} ${name}${value === undefined ? '' : ` = ${value}`}`,
+          );
         }
       } else if (word === 'watch') {
-        const stream = vpp.on(rest as string);
+        const stream = vpp.on(rest);
         await stream.ready;
         watching.set(rest, () => stream.return());
         void (async () => {
@@ -255,7 +264,10 @@ export function register(program: Command): void {
     .action(watch);
   api.command('cli <words...>').description("run a command of VPP's own CLI").passThroughOptions(false).action(cli);
   const trace = api.command('trace').description('record, show and replay exchanges');
-  trace.command('record <file> <calls...>').description('do calls (\'MESSAGE JSON\') and record them').action(traceRecord);
+  trace
+    .command('record <file> <calls...>')
+    .description("do calls ('MESSAGE JSON') and record them")
+    .action(traceRecord);
   trace.command('show <file>').description('print a recording').action(traceShow);
   trace.command('replay <file>').description('send the requests again and compare the answers').action(traceReplay);
   api.command('repl').description('requests at a prompt, with completion').action(repl);

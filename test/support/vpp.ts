@@ -9,11 +9,11 @@ import { dirname, join } from 'node:path';
 
 /** Why tests against a real VPP are skipped here; false when they can run. */
 export const noVpp: string | false =
-  process.env['VPP_BIN'] === undefined
+  process.env.VPP_BIN === undefined
     ? 'VPP_BIN does not name a vpp binary'
-    : existsSync(process.env['VPP_BIN'])
+    : existsSync(process.env.VPP_BIN)
       ? false
-      : `VPP_BIN names ${process.env['VPP_BIN']}, which does not exist`;
+      : `VPP_BIN names ${process.env.VPP_BIN}, which does not exist`;
 
 /** What a VPP is started with. */
 export interface VppOptions {
@@ -64,7 +64,7 @@ export class Vpp {
 
   /** Starts it, also after `kill`. */
   async start(): Promise<void> {
-    const binary = process.env['VPP_BIN']!;
+    const binary = process.env.VPP_BIN!;
     const { plugins = [], pollSleepUsec = 0, exec = [], config = '', heap = '512M' } = this.#options;
     const root = dirname(dirname(binary));
     const pluginPath = ['lib/x86_64-linux-gnu/vpp_plugins', 'lib/aarch64-linux-gnu/vpp_plugins', 'lib/vpp_plugins']
@@ -98,7 +98,8 @@ export class Vpp {
     this.#child = child;
     const deadline = Date.now() + 30_000;
     while (!(await answers(this.apiSocket))) {
-      if (!this.running) throw new Error(`vpp ended with ${child.exitCode ?? child.signalCode}: ${errors.slice(-2000)}`);
+      if (!this.running)
+        throw new Error(`vpp ended with ${child.exitCode ?? child.signalCode}: ${errors.slice(-2000)}`);
       if (Date.now() > deadline) throw new Error(`vpp does not answer on ${this.apiSocket}: ${errors.slice(-2000)}`);
       await new Promise((resolve) => setTimeout(resolve, 20));
     }

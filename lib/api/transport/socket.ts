@@ -85,7 +85,10 @@ export class SocketTransport implements Transport {
         );
       };
       const aborted = () => failed(signal?.reason instanceof Error ? signal.reason : new Error('aborted'));
-      if (signal?.aborted === true) return aborted();
+      if (signal?.aborted === true) {
+        aborted();
+        return;
+      }
       signal?.addEventListener('abort', aborted, { once: true });
       socket.once('error', failed);
       socket.once('connect', () => {

@@ -147,7 +147,10 @@ export class ServerClient {
     }
     const codec = this.#server.table.codecAt(id);
     if (codec === undefined || end - start < codec.fixedSize) return;
-    if (codec.name === 'sockclnt_create') return this.#create(bytes, start, readU32(bytes, start + 2));
+    if (codec.name === 'sockclnt_create') {
+      this.#create(bytes, start, readU32(bytes, start + 2));
+      return;
+    }
     const { clientIndexOffset, contextOffset } = codec;
     if (!this.#created || clientIndexOffset < 0 || contextOffset < 0) return;
     if (readU32(bytes, start + clientIndexOffset) !== this.#index) return;
@@ -186,12 +189,18 @@ export class ServerClient {
     server.saw(name, request.fields, this);
     const fault = server.fault(name);
     if (fault === 'ignore') return;
-    if (fault === 'reset') return this.kill();
+    if (fault === 'reset') {
+      this.kill();
+      return;
+    }
     if (fault === 'stall') {
       server.stall();
       return;
     }
-    if (name === 'sockclnt_delete') return this.#delete(request);
+    if (name === 'sockclnt_delete') {
+      this.#delete(request);
+      return;
+    }
     const service = server.schema.service(name);
     if (service === undefined) return;
     let answer: Answer | Promise<Answer>;
@@ -357,8 +366,14 @@ export class ServerClient {
   }
 
   #deliver(message: Uint8Array, fault: FaultAction | undefined, request: string, codec?: MessageCodec): void {
-    if (fault === undefined) return this.#send(message);
-    if (fault === 'reset') return this.kill();
+    if (fault === undefined) {
+      this.#send(message);
+      return;
+    }
+    if (fault === 'reset') {
+      this.kill();
+      return;
+    }
     if (fault === 'stall' || fault === 'lose' || fault === 'ignore') {
       if (fault === 'stall') this.#server.stall();
       return;

@@ -74,7 +74,12 @@ export class ServerTable {
     let at = 20;
     for (const [name, id] of entries) {
       message.writeUInt16BE(id, at);
-      message.write(`${name}_${(this.#crcs[name] ?? this.schema.crc(name)!).slice(2)}`, at + 2, NAME_BYTES - 1, 'latin1');
+      message.write(
+        `${name}_${(this.#crcs[name] ?? this.schema.crc(name)!).slice(2)}`,
+        at + 2,
+        NAME_BYTES - 1,
+        'latin1',
+      );
       at += 2 + NAME_BYTES;
     }
     return message;
