@@ -11,7 +11,8 @@ import { existsSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:
 import { cpus, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { connect, loadBundled, writeApiJson, type Connection } from 'node-vpp/api';
+import { connect, loadBundled, type Connection } from 'node-vpp/api';
+import { writeApiJson } from 'node-vpp/api/schema';
 import { ApiServer } from 'node-vpp/dataplane';
 import { govpp, papi, runClient } from '../test/support/clients.js';
 import { Vpp, noVpp } from '../test/support/vpp.js';

@@ -16,11 +16,11 @@ import {
   mergeSchemas,
   readTrace,
   replay,
-  schemaFromJson,
   type Reconnected,
   type Transport,
   type TransportSink,
 } from 'node-vpp/api';
+import { schemaFromJson } from 'node-vpp/api/schema';
 import { ApiServer, type Fault } from 'node-vpp/dataplane';
 import { client, failure, folder, next, serve, until } from './support/api.js';
 

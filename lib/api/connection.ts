@@ -33,7 +33,6 @@ import type {
   RequestName,
 } from './schema/api-types.js';
 import { bundledReleases, loadBundled } from './schema/bundled.js';
-import { readApiJson } from './schema/read-json.js';
 import type { Schema } from './schema/schema.js';
 import { Trace, type TraceOptions } from './trace.js';
 
@@ -135,13 +134,13 @@ export class Connection<A extends ApiTypes = NewestApi> implements VppClient<A> 
   #nextState: Promise<void> | undefined;
 
   /** Use `connect`. */
-  constructor(options: ConnectOptions) {
+  constructor(options: ConnectOptions, schema: 'auto' | Schema) {
     const socket = options.socket ?? '/run/vpp/api.sock';
     this.socket = socket.startsWith('@') ? `\0${socket.slice(1)}` : socket;
     this.name = options.name ?? 'node-vpp';
     this.#options = options;
     this.#requestTimeoutMs = options.requestTimeoutMs ?? 10_000;
-    this.#sources = new SchemaSources(schemaOf(options.schema ?? 'auto'));
+    this.#sources = new SchemaSources(schema);
     this.#subscriptions = new Subscriptions({
       schemas: () => this.#sources.all(),
       has: (name) => this.#link?.resolver.table.crcOf(name) !== undefined,
@@ -614,7 +613,7 @@ export class Connection<A extends ApiTypes = NewestApi> implements VppClient<A> 
     if (known && resolver.service(name) === undefined && own?.service(name) === undefined) {
       throw new ArgumentTypeError(`${name} is not a request: VPP sends it, or it belongs to another message`);
     }
-    throw resolver.explain(name, own);
+    throw await resolver.explain(name, own);
   }
 
   #event(link: Link, bytes: Uint8Array, start: number, end: number, id: number): void {
@@ -671,11 +670,13 @@ export class Connection<A extends ApiTypes = NewestApi> implements VppClient<A> 
   }
 }
 
-function schemaOf(choice: string | Schema): 'auto' | Schema {
+async function schemaOf(choice: string | Schema): Promise<'auto' | Schema> {
   if (typeof choice !== 'string') return choice;
   if (choice === 'auto') return 'auto';
   const release = bundledReleases.find((known) => known === choice);
-  return release === undefined ? readApiJson(choice) : loadBundled(release);
+  if (release !== undefined) return loadBundled(release);
+  const { readApiJson } = await import('./schema/read-json.js');
+  return readApiJson(choice);
 }
 
 /**
@@ -684,7 +685,7 @@ function schemaOf(choice: string | Schema): 'auto' | Schema {
  * @throws VppConnectionError ERR_VPP_CONNECT when `signal`, `timeoutMs` or `retry: false` ended the attempts.
  */
 export async function connect<A extends ApiTypes = NewestApi>(options: ConnectOptions = {}): Promise<Connection<A>> {
-  const connection = new Connection<A>(options);
+  const connection = new Connection<A>(options, await schemaOf(options.schema ?? 'auto'));
   await connection.start();
   return connection;
 }

@@ -9,7 +9,6 @@
 import { endianness } from 'node:os';
 import { VppApiError, VppConnectionError, VppProtocolError } from '../errors.js';
 import { closeOnExit, forgetOnExit } from './close.js';
-import { schemaFromJson } from './schema/read-json.js';
 import type { Schema } from './schema/schema.js';
 import { Deadlines } from './deadlines.js';
 import { copyOf, readU16, readU32, writeU16, writeU32 } from './frame.js';
@@ -273,6 +272,7 @@ export class Link implements TransportSink {
     const length = reply.length >= 14 ? readU32(reply, 10) : 0;
     if (reply.length < 14 || (readU32(reply, 6) | 0) < 0 || length > reply.length - 14) return undefined;
     const text = new TextDecoder().decode(reply.subarray(14, 14 + length)).replace(/\0+$/, '');
+    const { schemaFromJson } = await import('./schema/read-json.js');
     return schemaFromJson(text);
   }
 

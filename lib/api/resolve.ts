@@ -10,7 +10,6 @@
 import { VppMessageError } from '../errors.js';
 import type { MessageCodec } from './codec/codec.js';
 import { bundledReleases, loadBundled, type BundledRelease } from './schema/bundled.js';
-import { differenceText, explainDifference } from './schema/diff.js';
 import type { ServiceDef } from './schema/model.js';
 import type { Schema } from './schema/schema.js';
 import type { MessageTable } from './table.js';
@@ -163,7 +162,7 @@ export class Resolver {
   }
 
   /** Why `name` cannot be used: by field, and with the releases that have it as this VPP does. */
-  explain(name: string, ofVpp: Schema | undefined): VppMessageError {
+  async explain(name: string, ofVpp: Schema | undefined): Promise<VppMessageError> {
     const { table, sources } = this;
     const crc = table.crcOf(name);
     const ours = [...sources.all()].map((schema) => schema.message(name)).find((def) => def !== undefined);
@@ -178,6 +177,7 @@ export class Resolver {
       );
     }
     const own = ofVpp?.message(name);
+    const { differenceText, explainDifference } = await import('./schema/diff.js');
     const differences = ours !== undefined && own !== undefined ? explainDifference(ours, own).map(differenceText) : [];
     const what =
       ours === undefined
