@@ -11,6 +11,7 @@ import { FrameParser, connect, loadBundled } from 'node-vpp/api';
 import { writeApiJson } from 'node-vpp/api/schema';
 import type { ApiServer } from 'node-vpp/dataplane';
 import { failure, folder, next, serve, until, type TestEnd } from './support/api.js';
+import { testDocExamples } from './support/doc-examples.js';
 import { govpp, papi, runClient } from './support/clients.js';
 import { Vpp, noVpp } from './support/vpp.js';
 
@@ -87,7 +88,8 @@ void t.test('a message without a handler is answered UNIMPLEMENTED, a dump witho
   await vpp.close();
 });
 
-const steps = (lines: Record<string, unknown>[]): Record<string, unknown> => Object.fromEntries(lines.map((line) => [String(line.step), line]));
+const steps = (lines: Record<string, unknown>[]): Record<string, unknown> =>
+  Object.fromEntries(lines.map((line) => [String(line.step), line]));
 const names = ['local0', 'memif0/0', 'tap1'];
 
 const python = papi();
@@ -238,6 +240,10 @@ void t.test('node-vpp api', async (t) => {
     t.match(out, /26\.06-release.*memif0\/0.*you said show int.*nonsense.*show_version/s);
   });
 });
+
+void t.test('the examples in the guide run', (t) =>
+  testDocExamples(t, ['docs/api.md', 'lib/api/frame.ts', 'lib/api/connection.ts']),
+);
 
 void t.test('the examples', async (t) => {
   const server = await serveClients(t);

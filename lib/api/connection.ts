@@ -12,15 +12,18 @@
 import { EventEmitter } from 'node:events';
 import { ArgumentTypeError, VppConnectionError } from '../errors.js';
 import type { Arguments, DumpFields, NewestApi, RequestOptions, Unknown, VppClient } from './client.js';
+import { ask } from './ask.js';
 import { announce, channels, heard } from './diagnostics.js';
 import { DumpStream, type DumpOptions } from './dump.js';
 import { EventStream, Subscriptions, type EventOptions } from './events.js';
 import type { Fields } from './exchange.js';
+import { findMessage } from './find.js';
 import { copyOf } from './frame.js';
 import { Health, type HealthOptions } from './health.js';
-import { Link, type Instance, type OpenTransport } from './link.js';
-import { pause, pauseBefore, type RetryOptions } from './reconnect.js';
-import { newCounters, type Counters } from './requests.js';
+import { Link, type Instance } from './link.js';
+import type { ConnectOptions, ConnectionState, ConnectionStats, LifeEvents } from './options.js';
+import { pause, pauseBefore } from './reconnect.js';
+import { newCounters } from './requests.js';
 import { SchemaSources, type Outgoing } from './resolve.js';
 import type {
   ApiTypes,
@@ -35,75 +38,6 @@ import type {
 import { bundledReleases, loadBundled } from './schema/bundled.js';
 import type { Schema } from './schema/schema.js';
 import { Trace, type TraceOptions } from './trace.js';
-
-/** Where a connection is in its life. */
-export type ConnectionState = 'connecting' | 'connected' | 'unresponsive' | 'reconnecting' | 'closing' | 'closed';
-
-/** How to connect. */
-export interface ConnectOptions {
-  /** Path of VPP's API socket, default `/run/vpp/api.sock`; a leading `@` means the abstract namespace. */
-  socket?: string;
-  /** The name VPP lists the client under (`show api clients`), default `node-vpp`. */
-  name?: string;
-  /**
-   * Where messages are defined. `auto` (default): the bundled releases, and what the VPP itself says about messages
-   * that none of them fits. A release (`25.10`), a file or folder of `.api.json`, or a schema: that one only.
-   */
-  schema?: string | Schema;
-  /** Ends everything: the wait for a first connection, and the connection. */
-  signal?: AbortSignal;
-  /** Give the first connection up after so long, ms; default: try until `signal`. */
-  timeoutMs?: number;
-  /** For each attempt to connect and shake hands, ms; default 5000. */
-  handshakeMs?: number;
-  /** For each request, and for the silence in a dump, ms; default 10000; 0: for ever. */
-  requestTimeoutMs?: number;
-  /** Requests in flight at most, default 1024; more wait in the order of asking. */
-  window?: number;
-  /** Requests that may wait for room in the window, default 1000000. */
-  maxQueued?: number;
-  /** The largest message accepted, default 64 MiB. */
-  maxFrameBytes?: number;
-  /** Pauses between attempts; false: one attempt, and a lost connection stays lost. */
-  retry?: RetryOptions | false;
-  /** How to find out that VPP is gone or stuck; false: only by the end of the socket. */
-  health?: HealthOptions | false;
-  /** Another carrier than a socket. */
-  transport?: OpenTransport;
-}
-
-/** Tells about the VPP on the other side after a reconnect. */
-export interface Reconnected {
-  /** True: VPP was restarted (another pid, message table or socket file), and has forgotten all configuration. */
-  readonly newInstance: boolean;
-  readonly pid: number;
-}
-
-/** Numbers about a connection. */
-export interface ConnectionStats extends Readonly<Counters> {
-  readonly state: ConnectionState;
-  readonly inFlight: number;
-  readonly queued: number;
-  readonly window: number;
-  /** Contexts kept out of use until their late reply has come. */
-  readonly quarantined: number;
-  readonly bytesRead: number;
-  readonly bytesWritten: number;
-  /** Connections made after the first. */
-  readonly reconnects: number;
-}
-
-interface LifeEvents {
-  state: [to: ConnectionState, from: ConnectionState, reason: Error | undefined];
-  connected: [];
-  disconnected: [reason: Error];
-  reconnected: [info: Reconnected];
-  /** An attempt failed; the next follows after `pauseMs`. */
-  retry: [reason: Error, pauseMs: number];
-  /** A want_* could not be renewed after a reconnect, or not be taken back. */
-  subscriptionFailed: [reason: unknown];
-  close: [];
-}
 
 const LEAVE_MS = 1000;
 const life = new Set(['state', 'connected', 'disconnected', 'reconnected', 'retry', 'subscriptionFailed', 'close']);
@@ -244,7 +178,7 @@ export class Connection<A extends ApiTypes = NewestApi> implements VppClient<A> 
       const outgoing = link.resolver.outgoing(name);
       if (outgoing !== undefined) this.#beginDump(link, stream, outgoing, fields);
       else {
-        this.#find(link, name).then(
+        findMessage(link, this.#sources, name).then(
           (found) => this.#beginDump(link, stream, found, fields),
           (error: unknown) => stream.refuse(error),
         );
@@ -558,28 +492,8 @@ export class Connection<A extends ApiTypes = NewestApi> implements VppClient<A> 
     if (outgoing.kind === 'dump' || outgoing.kind === 'cursor') {
       return Promise.reject(new ArgumentTypeError(`${outgoing.name} answers with many rows: use dump()`));
     }
-    const { inFlight } = link;
     const timeoutMs = options?.timeoutMs ?? this.#requestTimeoutMs;
-    const signal = options?.signal;
-    if (signal === undefined && !heard()) return inFlight.request(outgoing, fields, timeoutMs).promise;
-    if (signal?.aborted === true) return Promise.reject(signal.reason as Error);
-    const settled = heard() ? announce(this.name, outgoing.name, fields) : undefined;
-    const exchange = inFlight.request(outgoing, fields, timeoutMs);
-    const aborted = () => {
-      exchange.fail(signal!.reason);
-      inFlight.abandon(exchange);
-    };
-    signal?.addEventListener('abort', aborted, { once: true });
-    const { promise } = exchange;
-    const done = (error: unknown, reply: unknown) => {
-      signal?.removeEventListener('abort', aborted);
-      settled?.(error, reply);
-    };
-    promise.then(
-      (reply) => done(undefined, reply),
-      (error: unknown) => done(error, undefined),
-    );
-    return promise;
+    return ask(link.inFlight, this.name, outgoing, fields, timeoutMs, options?.signal);
   }
 
   async #requestUnknown(
@@ -588,7 +502,7 @@ export class Connection<A extends ApiTypes = NewestApi> implements VppClient<A> 
     fields: Fields,
     options: RequestOptions | undefined,
   ): Promise<unknown> {
-    return this.#send(link, await this.#find(link, name), fields, options);
+    return this.#send(link, await findMessage(link, this.#sources, name), fields, options);
   }
 
   #beginDump(link: Link, stream: DumpStream<never>, outgoing: Outgoing, fields: Fields): void {
@@ -598,22 +512,6 @@ export class Connection<A extends ApiTypes = NewestApi> implements VppClient<A> 
     } else {
       stream.refuse(new ArgumentTypeError(`${outgoing.name} has no rows: use request()`));
     }
-  }
-
-  /** A message that no schema at hand fits: what the VPP says itself, or why not. */
-  async #find(link: Link, name: string): Promise<Outgoing> {
-    const { resolver } = link;
-    if (this.#sources.mayLearn && resolver.table.crcOf(name) !== undefined) {
-      await link.learn();
-      const found = resolver.outgoing(name);
-      if (found !== undefined) return found;
-    }
-    const known = resolver.table.crcOf(name) !== undefined || resolver.service(name) !== undefined;
-    const own = resolver.table.crcOf(name) === undefined ? undefined : await link.ownSchema();
-    if (known && resolver.service(name) === undefined && own?.service(name) === undefined) {
-      throw new ArgumentTypeError(`${name} is not a request: VPP sends it, or it belongs to another message`);
-    }
-    throw await resolver.explain(name, own);
   }
 
   #event(link: Link, bytes: Uint8Array, start: number, end: number, id: number): void {
@@ -681,6 +579,13 @@ async function schemaOf(choice: string | Schema): Promise<'auto' | Schema> {
 
 /**
  * Connects to VPP, and stays connected.
+ *
+ * @example
+ * ```ts
+ * import assert from 'node:assert/strict';
+ * import { connect } from 'node-vpp/api';
+ * await assert.rejects(connect({ socket: '/nowhere/api.sock', timeoutMs: 50 }), { code: 'ERR_VPP_CONNECT' });
+ * ```
  *
  * @throws VppConnectionError ERR_VPP_CONNECT when `signal`, `timeoutMs` or `retry: false` ended the attempts.
  */

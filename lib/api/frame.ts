@@ -60,10 +60,14 @@ export function writeFrameHeader(bytes: Uint8Array, at: number, length: number):
  * Finds messages in a stream of bytes.
  *
  * @example
+ * ```ts
+ * import assert from 'node:assert/strict';
+ * import { FrameParser } from 'node-vpp/api';
  * const seen: number[] = [];
- * const parser = new FrameParser((bytes, start, end) => seen.push(end - start));
+ * const parser = new FrameParser((_bytes, start, end) => seen.push(end - start));
  * parser.push(Uint8Array.of(0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 2, 0, 0, 0, 0, 0, 23));
- * // seen is [2]
+ * assert.deepEqual(seen, [2]);
+ * ```
  */
 export class FrameParser {
   readonly #sink: MessageSink;

@@ -8,14 +8,8 @@ export { retvalName, retvals, type RetvalInfo } from './schema/retval.js';
 export type * from './schema/api-types.js';
 export type { Api as NewestApi } from './generated/26.06.js';
 export * from './codec/index.js';
-export {
-  Connection,
-  connect,
-  type ConnectOptions,
-  type ConnectionState,
-  type ConnectionStats,
-  type Reconnected,
-} from './connection.js';
+export { Connection, connect } from './connection.js';
+export type { ConnectOptions, ConnectionState, ConnectionStats, LifeEvents, Reconnected } from './options.js';
 export type { RequestOptions, VppClient } from './client.js';
 export { Pool, createPool, type PoolOptions } from './pool.js';
 export { DumpStream, type DumpOptions } from './dump.js';

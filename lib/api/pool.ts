@@ -9,10 +9,11 @@
 
 import { ArgumentRangeError } from '../errors.js';
 import type { Arguments, DumpFields, NewestApi, RequestOptions, Unknown, VppClient } from './client.js';
-import { connect, type Connection, type ConnectOptions, type ConnectionStats } from './connection.js';
+import { connect, type Connection } from './connection.js';
 import type { DumpOptions, DumpStream } from './dump.js';
 import type { EventOptions, EventStream } from './events.js';
 import type { Fields } from './exchange.js';
+import type { ConnectOptions, ConnectionStats } from './options.js';
 import type {
   ApiTypes,
   DetailsOf,

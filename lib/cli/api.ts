@@ -6,7 +6,8 @@
 
 import type { Command } from 'commander';
 import { writeFileSync } from 'node:fs';
-import type { Connection, ConnectOptions } from '../api/connection.js';
+import type { Connection } from '../api/connection.js';
+import type { ConnectOptions } from '../api/options.js';
 import type { Schema } from '../api/schema/schema.js';
 import type { DecodedExchange, TraceExchange } from '../api/trace.js';
 import { ArgumentTypeError } from '../errors.js';
