@@ -1083,7 +1083,7 @@ void t.test('chaos: killed, stalled, restarted at random under 10 k concurrent r
   const vpp = await client(t, server, {
     retry: { minMs: 1, maxMs: 10 },
     window: 512,
-    requestTimeoutMs: 1000,
+    requestTimeoutMs: 4000,
     handshakeMs: 300,
     health: { intervalMs: 50, dropAfterMs: 300 },
   });

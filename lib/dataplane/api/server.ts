@@ -12,7 +12,7 @@
 
 import { EventEmitter } from 'node:events';
 import { chmodSync, rmSync } from 'node:fs';
-import { createServer, type Server } from 'node:net';
+import { createServer, type Server, type Socket } from 'node:net';
 import { ArgumentTypeError } from '../../errors.js';
 import { writeApiJson, type Schema } from '../../api/schema/index.js';
 import { ServerClient, type Answer, type Fields } from './client.js';
@@ -65,6 +65,8 @@ export class ApiServer extends EventEmitter<ServerEvents> {
   readonly #handlers = new Map<string, Handler>();
   readonly #faults = new FaultScript();
   readonly #clients = new Set<ServerClient>();
+  /** Every open connection, also those whose client has said sockclnt_delete. */
+  readonly #sockets = new Set<Socket>();
   readonly #wantsOf = new Map<string, string[]>();
   #options: ApiServerOptions;
   #table: ServerTable;
@@ -152,6 +154,8 @@ export class ApiServer extends EventEmitter<ServerEvents> {
       const listener = createServer((socket) => {
         const client = new ServerClient(this, socket, (0x80000000 | ++this.#nextIndex) >>> 0);
         this.#clients.add(client);
+        this.#sockets.add(socket);
+        socket.once('close', () => this.#sockets.delete(socket));
         if (this.#stalled) client.pause();
       });
       listener.once('error', reject);
@@ -191,9 +195,10 @@ export class ApiServer extends EventEmitter<ServerEvents> {
     }
   }
 
-  /** Stops as a killed VPP does: every client gets the end of the file, nobody a word; the socket's file stays. */
+  /** Stops as a killed VPP does: every client gets the end of the file, nobody a word. */
   async kill(): Promise<void> {
     for (const client of [...this.#clients]) client.kill();
+    for (const socket of this.#sockets) socket.destroy();
     await this.#stopListening();
   }
 
