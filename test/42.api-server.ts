@@ -278,7 +278,7 @@ void t.test('the examples', async (t) => {
 void t.test('a real VPP', { skip: noVpp, timeout: 300_000 }, async (t) => {
   const real = await Vpp.start({ pollSleepUsec: 0 });
   t.teardown(() => real.stop());
-  const vpp = await connect({ socket: real.apiSocket, retry: { minMs: 20, maxMs: 200 } });
+  const vpp = await connect({ socket: real.apiSocket, retry: { minMs: 20, maxMs: 200 }, requestTimeoutMs: 120_000 });
   t.teardown(() => vpp.destroy());
 
   await t.test('version, dumps, a cursor over nothing, an error', async (t) => {
