@@ -157,3 +157,87 @@ export class VppDecodeError extends NodeVppError {
     this.field = field;
   }
 }
+
+/**
+ * There is no working connection to VPP's binary API. Codes: `ERR_VPP_CONNECT` (could not be made),
+ * `ERR_VPP_NOT_CONNECTED` (asked while there was none), `ERR_VPP_DISCONNECTED` (lost under way),
+ * `ERR_VPP_UNRESPONSIVE` (half-open: VPP stopped answering), `ERR_VPP_SOCKET_REPLACED` (the path belongs to another
+ * VPP now), `ERR_VPP_CLOSED` (closed by this program), `ERR_VPP_QUEUE_FULL` (more requests waiting than `maxQueued`).
+ */
+export class VppConnectionError extends NodeVppError {}
+
+/**
+ * The other side broke the rules of the protocol. Codes: `ERR_VPP_FRAME_TOO_LARGE` (framing lost, connection closed),
+ * `ERR_VPP_HANDSHAKE`, `ERR_VPP_REPLY_MALFORMED` (a message that does not fit its schema), `ERR_VPP_REPLY_UNEXPECTED`
+ * (the right context on the wrong message), `ERR_VPP_OVERFLOW` (more rows or events waiting than allowed),
+ * `ERR_VPP_TRACE_FORMAT`.
+ */
+export class VppProtocolError extends NodeVppError {}
+
+/** VPP carried the request out, or tried, and answered with a negative retval. Code `ERR_VPP_API`. */
+export class VppApiError extends NodeVppError {
+  /** The number VPP answered, e.g. -68. */
+  readonly retval: number;
+  /** Its symbolic name, e.g. `INVALID_VALUE`; `UNKNOWN` for a number this release of node-vpp has no name for. */
+  readonly errorName: string;
+  /** The request. */
+  readonly messageName: string;
+  /** What was asked, with secrets replaced. */
+  readonly fields: Readonly<Record<string, unknown>>;
+
+  constructor(
+    message: string,
+    details: { retval: number; errorName: string; messageName: string; fields: Readonly<Record<string, unknown>> },
+  ) {
+    super('ERR_VPP_API', message);
+    this.retval = details.retval;
+    this.errorName = details.errorName;
+    this.messageName = details.messageName;
+    this.fields = details.fields;
+  }
+}
+
+/** No reply within `timeoutMs`. Code `ERR_VPP_TIMEOUT`. */
+export class VppTimeoutError extends NodeVppError {
+  readonly messageName: string;
+  readonly timeoutMs: number;
+  /**
+   * `ignored`: VPP answered a control_ping sent after the request, so it has dropped the request (or answers it from
+   * elsewhere, later); `slow`: VPP answered nothing at all meanwhile; `unsent`: the request was still waiting for room
+   * in the window and VPP has not seen it.
+   */
+  readonly reason: 'ignored' | 'slow' | 'unsent';
+
+  constructor(
+    message: string,
+    details: { messageName: string; timeoutMs: number; reason: 'ignored' | 'slow' | 'unsent' },
+  ) {
+    super('ERR_VPP_TIMEOUT', message);
+    this.messageName = details.messageName;
+    this.timeoutMs = details.timeoutMs;
+    this.reason = details.reason;
+  }
+}
+
+/**
+ * This VPP does not have the message, or has another version of it. Codes: `ERR_VPP_MESSAGE_MISSING`,
+ * `ERR_VPP_MESSAGE_DIFFERS`.
+ */
+export class VppMessageError extends NodeVppError {
+  readonly messageName: string;
+  /** One line per difference between the definition in use and VPP's own; empty when VPP does not have the message. */
+  readonly differences: readonly string[];
+  /** Bundled releases whose definition is the one this VPP has. */
+  readonly releases: readonly string[];
+
+  constructor(
+    code: 'ERR_VPP_MESSAGE_MISSING' | 'ERR_VPP_MESSAGE_DIFFERS',
+    message: string,
+    details: { messageName: string; differences?: readonly string[]; releases?: readonly string[] },
+  ) {
+    super(code, message);
+    this.messageName = details.messageName;
+    this.differences = details.differences ?? [];
+    this.releases = details.releases ?? [];
+  }
+}

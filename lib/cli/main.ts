@@ -19,6 +19,7 @@ interface Subcommand {
 
 /** Every subcommand, in the order of `--help`. */
 const subcommands: Readonly<Record<string, () => Promise<Subcommand>>> = {
+  api: () => import('./api.js'),
   build: () => import('./build.js'),
   demo: () => import('./demo.js'),
   memif: () => import('./memif.js'),

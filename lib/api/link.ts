@@ -1,0 +1,318 @@
+// One physical connection: a transport, the table VPP gave it, and what is in flight on it. A connection that survives
+// VPP goes through many links; a link lives once.
+//
+//   open: transport -> sockclnt_create -> table -> control_ping (pid), get_f64_endian_value -> ready
+//   ready -> leave: sockclnt_delete -> end of file    |    lost: end of file, reset, framing lost, dropped
+//
+// Invariant: `ended` settles exactly once, after every exchange of the link has settled.
+
+import { endianness } from 'node:os';
+import { VppApiError, VppConnectionError, VppProtocolError } from '../errors.js';
+import { closeOnExit, forgetOnExit } from './close.js';
+import type { Schema } from './schema/schema.js';
+import { Deadlines } from './deadlines.js';
+import { copyOf, readU16, readU32, writeU16, writeU32 } from './frame.js';
+import { socketIdentity } from './health.js';
+import { InFlight, type Counters } from './requests.js';
+import { Resolver, type SchemaSources } from './resolve.js';
+import { MessageTable, encodeCreate, encodeDelete, ids } from './table.js';
+import { SocketTransport } from './transport/socket.js';
+import type { Transport, TransportSink } from './transport/transport.js';
+
+/** Makes a transport that delivers to the sink. */
+export type OpenTransport = (sink: TransportSink, signal: AbortSignal) => Promise<Transport>;
+
+/** What a link is opened with. */
+export interface LinkOptions {
+  socket: string;
+  name: string;
+  sources: SchemaSources;
+  counters: Counters;
+  window: number;
+  maxQueued: number;
+  maxFrameBytes: number | undefined;
+  /** For the connection itself and the handshake, ms. */
+  handshakeMs: number;
+  signal: AbortSignal;
+  open: OpenTransport | undefined;
+  onEvent: (link: Link, bytes: Uint8Array, start: number, end: number, id: number) => void;
+}
+
+/** Who is on the other side. */
+export interface Instance {
+  /** VPP's own pid, in its own namespace. */
+  readonly pid: number;
+  /** The message table, in short. */
+  readonly table: string;
+  /** The file of the socket when the link was made. */
+  readonly file: string | undefined;
+}
+
+const CREATE_CONTEXT = 0xffff0000;
+const LEARN_BYTES = 10;
+/** API_ENDIAN_FAILED: VPP did not find the 1.0 we sent. */
+const ENDIAN_FAILED = -159;
+
+/** See above. */
+export class Link implements TransportSink {
+  readonly #options: LinkOptions;
+  readonly #deadlines = new Deadlines();
+  readonly #endListeners: ((error: Error | undefined) => void)[] = [];
+  #transport: Transport | undefined;
+  #table: MessageTable | undefined;
+  #resolver: Resolver | undefined;
+  #inFlight: InFlight | undefined;
+  #raw: { replyId: number; context: number; take: (message: Uint8Array | Error) => void } | undefined;
+  #learning: Promise<void> | undefined;
+  #own: Promise<Schema | undefined> | undefined;
+  #leaving = false;
+  #dead: Error | undefined;
+  #over = false;
+  #lost: Error | undefined;
+  #tap: ((sent: boolean, bytes: Uint8Array, start: number, end: number) => void) | undefined;
+  instance!: Instance;
+
+  private constructor(options: LinkOptions) {
+    this.#options = options;
+  }
+
+  /** Connects and shakes hands. */
+  static async open(options: LinkOptions): Promise<Link> {
+    const link = new Link(options);
+    const hurry = new AbortController();
+    const tooLate = setTimeout(
+      () => hurry.abort(new Error(`no answer to the handshake within ${options.handshakeMs} ms`)),
+      options.handshakeMs,
+    );
+    const signal = AbortSignal.any([options.signal, hurry.signal]);
+    try {
+      await link.#open(signal);
+      return link;
+    } catch (error) {
+      link.#transport?.destroy();
+      throw error;
+    } finally {
+      clearTimeout(tooLate);
+    }
+  }
+
+  get transport(): Transport {
+    return this.#transport!;
+  }
+
+  get inFlight(): InFlight {
+    return this.#inFlight!;
+  }
+
+  get resolver(): Resolver {
+    return this.#resolver!;
+  }
+
+  /** Told once, when the link is gone; undefined when it was left in good order. */
+  onEnded(listener: (error: Error | undefined) => void): void {
+    if (this.#over) listener(this.#lost);
+    else this.#endListeners.push(listener);
+  }
+
+  /** Sees every message, both ways; undefined again costs nothing. */
+  set tap(tap: ((sent: boolean, bytes: Uint8Array, start: number, end: number) => void) | undefined) {
+    this.#tap = tap;
+    this.inFlight.onSent = tap === undefined ? undefined : (bytes, start, end) => tap(true, bytes, start, end);
+  }
+
+  /** Asks the VPP for its own schema, once; without effect where it has none to give (before 24.06). */
+  learn(): Promise<void> {
+    this.#learning ??= this.#learn();
+    return this.#learning;
+  }
+
+  /** The link is no good any more: in-flight exchanges fail with `error`, and VPP is left as orderly as it allows. */
+  drop(error: Error, waitMs: number): Promise<void> {
+    this.#dead ??= error;
+    this.inFlight.end(error);
+    return this.leave(waitMs);
+  }
+
+  /** sockclnt_delete, then wait for VPP to close; after `waitMs` the socket is closed regardless. */
+  leave(waitMs: number): Promise<void> {
+    if (this.#over) return Promise.resolve();
+    return new Promise((resolve) => {
+      const patience = setTimeout(() => this.#transport!.destroy(), waitMs);
+      this.onEnded(() => {
+        clearTimeout(patience);
+        resolve();
+      });
+      if (this.#leaving) return;
+      this.#leaving = true;
+      this.#sendRaw(encodeDelete(this.#table!.clientIndex, CREATE_CONTEXT));
+      this.#transport!.flush();
+    });
+  }
+
+  /** The same, at the exit of the process. */
+  closeSync(waitMs: number): void {
+    if (!this.#over) this.#transport!.closeSync(encodeDelete(this.#table!.clientIndex, CREATE_CONTEXT), waitMs);
+  }
+
+  onMessage(bytes: Uint8Array, start: number, end: number): void {
+    const inFlight = this.#inFlight;
+    if (this.#tap !== undefined) this.#tap(false, bytes, start, end);
+    if (inFlight === undefined || this.#raw !== undefined) {
+      if (this.#early(bytes, start, end)) return;
+    }
+    if (inFlight !== undefined) inFlight.receive(bytes, start, end);
+  }
+
+  onBatchEnd(): void {
+    this.#inFlight?.endBatch();
+    this.#deadlines.tick();
+  }
+
+  onFlushed(): void {
+    this.#deadlines.tick();
+  }
+
+  onEnd(error: Error | undefined): void {
+    this.#over = true;
+    forgetOnExit(this);
+    const { socket } = this.#options;
+    const lost =
+      this.#dead ??
+      (error instanceof VppProtocolError
+        ? error
+        : new VppConnectionError(
+            this.#leaving ? 'ERR_VPP_CLOSED' : 'ERR_VPP_DISCONNECTED',
+            this.#leaving
+              ? `the connection to ${socket} was closed`
+              : `the connection to VPP (${socket}) was lost: ${error?.message ?? 'VPP closed it'}; whether VPP carried ` +
+                  'out what was in flight is not known',
+            { cause: error },
+          ));
+    this.#deadlines.stop();
+    this.#inFlight?.endBatch();
+    this.#inFlight?.end(lost);
+    this.#raw?.take(lost);
+    this.#lost = this.#leaving ? this.#dead : lost;
+    for (const listener of this.#endListeners.splice(0)) listener(this.#lost);
+  }
+
+  async #open(signal: AbortSignal): Promise<void> {
+    const { socket, name, open, maxFrameBytes } = this.#options;
+    const file = await socketIdentity(socket);
+    const frames = maxFrameBytes === undefined ? {} : { maxFrameBytes };
+    this.#transport = await (open === undefined
+      ? SocketTransport.open({ path: socket, signal, ...frames }, this)
+      : open(this, signal));
+    const reply = await this.#exchangeRaw(encodeCreate(name, CREATE_CONTEXT), ids.sockclntCreateReply, signal);
+    this.#table = new MessageTable(reply, 0, reply.length);
+    this.#options.sources.rank(this.#table);
+    this.#resolver = new Resolver(this.#table, this.#options.sources);
+    this.#inFlight = new InFlight({
+      transport: this.#transport,
+      resolver: this.#resolver,
+      deadlines: this.#deadlines,
+      counters: this.#options.counters,
+      window: this.#options.window,
+      maxQueued: this.#options.maxQueued,
+      onSent: undefined,
+      onEvent: (bytes, start, end, id) => this.#options.onEvent(this, bytes, start, end, id),
+    });
+    closeOnExit(this);
+    const pid = await this.#greet(signal);
+    // The end may have come between the two answers.
+    if (this.#over) throw this.#lost ?? new VppConnectionError('ERR_VPP_CONNECT', 'VPP closed the new connection');
+    this.instance = { pid, table: this.#table.fingerprint, file };
+  }
+
+  /** VPP's pid, and whether it keeps doubles as we do: both questions in one write. */
+  async #greet(signal: AbortSignal): Promise<number> {
+    const probe = this.#resolver!.outgoing('get_f64_endian_value');
+    const asked = this.#inFlight!.ping();
+    // 1.0 as this machine writes it; a VPP of the other order refuses it.
+    const order =
+      probe === undefined
+        ? undefined
+        : this.#inFlight!.request(probe, { f64_one: 1 }, 0).promise.catch((error: unknown) => error);
+    const aborted = new Promise<never>((_, reject) => {
+      const give = () => reject(signal.reason instanceof Error ? signal.reason : new Error('aborted'));
+      if (signal.aborted) give();
+      else signal.addEventListener('abort', give, { once: true });
+    });
+    aborted.catch(() => undefined);
+    const pid = await Promise.race([asked, aborted]);
+    if (pid === undefined)
+      throw this.#dead ?? new VppConnectionError('ERR_VPP_CONNECT', 'VPP closed the new connection');
+    const answer: unknown = await Promise.race([order, aborted]);
+    if (answer instanceof VppApiError && answer.retval === ENDIAN_FAILED) {
+      this.#resolver!.useF64(endianness() === 'LE' ? 'big' : 'little');
+    }
+    return pid;
+  }
+
+  async #learn(): Promise<void> {
+    if (!this.#options.sources.mayLearn) return;
+    const schema = await this.ownSchema();
+    if (schema !== undefined) this.#resolver!.learn(schema);
+  }
+
+  /** What this VPP says about its messages; undefined where it cannot say. */
+  ownSchema(): Promise<Schema | undefined> {
+    this.#own ??= this.#askSchema();
+    return this.#own;
+  }
+
+  async #askSchema(): Promise<Schema | undefined> {
+    if (this.#table!.crcOf('get_api_json') === undefined) return undefined;
+    const request = new Uint8Array(LEARN_BYTES);
+    writeU16(request, 0, ids.getApiJson);
+    writeU32(request, 2, this.#table!.clientIndex);
+    writeU32(request, 6, CREATE_CONTEXT + 1);
+    const reply = await this.#exchangeRaw(request, ids.getApiJsonReply, this.#options.signal);
+    // u16 id, u32 context, i32 retval, u32 length, text; an extra NUL follows the text.
+    const length = reply.length >= 14 ? readU32(reply, 10) : 0;
+    if (reply.length < 14 || (readU32(reply, 6) | 0) < 0 || length > reply.length - 14) return undefined;
+    const text = new TextDecoder().decode(reply.subarray(14, 14 + length)).replace(/\0+$/, '');
+    const { schemaFromJson } = await import('./schema/read-json.js');
+    return schemaFromJson(text);
+  }
+
+  /** One message and its answer outside the table of exchanges: while there is no table yet, or no codec. */
+  #exchangeRaw(message: Uint8Array, replyId: number, signal: AbortSignal): Promise<Uint8Array> {
+    return new Promise((resolve, reject) => {
+      const aborted = () => take(signal.reason instanceof Error ? signal.reason : new Error('aborted'));
+      const take = (answer: Uint8Array | Error) => {
+        this.#raw = undefined;
+        signal.removeEventListener('abort', aborted);
+        if (answer instanceof Error) reject(answer);
+        else resolve(answer);
+      };
+      if (signal.aborted) {
+        aborted();
+        return;
+      }
+      signal.addEventListener('abort', aborted, { once: true });
+      const contextAt = replyId === ids.sockclntCreateReply ? 2 : 6;
+      this.#raw = { replyId, context: readU32(message, contextAt), take };
+      this.#sendRaw(message);
+    });
+  }
+
+  #sendRaw(message: Uint8Array): void {
+    const transport = this.#transport!;
+    const at = transport.reserve(message.length);
+    transport.buffer.set(message, at);
+    transport.commit(message.length);
+    this.#tap?.(true, message, 0, message.length);
+  }
+
+  /** True when the message was the answer `#exchangeRaw` waits for. */
+  #early(bytes: Uint8Array, start: number, end: number): boolean {
+    const raw = this.#raw;
+    if (raw === undefined || end - start < 10 || readU16(bytes, start) !== raw.replyId) return false;
+    // The reply to sockclnt_create has the client index before the context, that of get_api_json has not.
+    const contextAt = raw.replyId === ids.sockclntCreateReply ? 6 : 2;
+    if (readU32(bytes, start + contextAt) !== raw.context) return false;
+    raw.take(copyOf(bytes, start, end));
+    return true;
+  }
+}

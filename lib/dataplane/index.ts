@@ -1,0 +1,3 @@
+// The embedded dataplane: what stands in for VPP where none is installed.
+
+export * from './api/index.js';

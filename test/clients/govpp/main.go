@@ -1,0 +1,173 @@
+// A GoVPP client driven by the tests and the benchmark: what it prints is JSON, one object per line.
+//
+//	govpp SOCKET check      one request, a dump, a stream, an RPC dump, a subscription and an event
+//	govpp SOCKET bench N W  control_ping one at a time and with W streams' worth in flight, show_version, route dump
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"os"
+	"sort"
+	"strconv"
+	"time"
+
+	"go.fd.io/govpp"
+	"go.fd.io/govpp/api"
+	interfaces "go.fd.io/govpp/binapi/interface"
+	"go.fd.io/govpp/binapi/interface_types"
+	"go.fd.io/govpp/binapi/ip"
+	"go.fd.io/govpp/binapi/memclnt"
+	"go.fd.io/govpp/binapi/vpe"
+	"go.fd.io/govpp/core"
+)
+
+func print(fields map[string]any) {
+	text, _ := json.Marshal(fields)
+	fmt.Println(string(text))
+}
+
+func must(err error) {
+	if err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		os.Exit(1)
+	}
+}
+
+func check(conn *core.Connection) {
+	ch, err := conn.NewAPIChannel()
+	must(err)
+	defer ch.Close()
+	must(ch.CheckCompatiblity(vpe.AllMessages()...))
+
+	version := &vpe.ShowVersionReply{}
+	must(ch.SendRequest(&vpe.ShowVersion{}).ReceiveReply(version))
+	print(map[string]any{"step": "sync", "version": version.Version})
+
+	names := []string{}
+	multi := ch.SendMultiRequest(&interfaces.SwInterfaceDump{SwIfIndex: ^interface_types.InterfaceIndex(0)})
+	for {
+		details := &interfaces.SwInterfaceDetails{}
+		last, err := multi.ReceiveReply(details)
+		must(err)
+		if last {
+			break
+		}
+		names = append(names, details.InterfaceName)
+	}
+	print(map[string]any{"step": "dump", "names": names})
+
+	ctx, cancel := context.WithTimeout(context.Background(), 20*time.Second)
+	defer cancel()
+	stream, err := conn.NewStream(ctx)
+	must(err)
+	for i := 0; i < 3; i++ {
+		must(stream.SendMsg(&vpe.ShowVersion{}))
+	}
+	replies := 0
+	for i := 0; i < 3; i++ {
+		msg, err := stream.RecvMsg()
+		must(err)
+		if _, ok := msg.(*vpe.ShowVersionReply); ok {
+			replies++
+		}
+	}
+	must(stream.Close())
+	print(map[string]any{"step": "stream", "replies": replies})
+
+	rpc := interfaces.NewServiceClient(conn)
+	dump, err := rpc.SwInterfaceDump(ctx, &interfaces.SwInterfaceDump{SwIfIndex: ^interface_types.InterfaceIndex(0)})
+	must(err)
+	rows := 0
+	for {
+		_, err := dump.Recv()
+		if err == io.EOF {
+			break
+		}
+		must(err)
+		rows++
+	}
+	print(map[string]any{"step": "rpc dump", "rows": rows})
+
+	_, err = rpc.SwInterfaceSetFlags(ctx, &interfaces.SwInterfaceSetFlags{SwIfIndex: 4242})
+	print(map[string]any{"step": "error", "text": fmt.Sprint(err)})
+
+	watcher, err := conn.WatchEvent(ctx, (*interfaces.SwInterfaceEvent)(nil))
+	must(err)
+	_, err = rpc.WantInterfaceEvents(ctx, &interfaces.WantInterfaceEvents{EnableDisable: 1, PID: uint32(os.Getpid())})
+	must(err)
+	print(map[string]any{"step": "wanted"})
+	select {
+	case event := <-watcher.Events():
+		e := event.(*interfaces.SwInterfaceEvent)
+		print(map[string]any{"step": "event", "sw_if_index": e.SwIfIndex, "pid_is_mine": e.PID == uint32(os.Getpid())})
+	case <-ctx.Done():
+		must(ctx.Err())
+	}
+	watcher.Close()
+}
+
+func bench(conn *core.Connection, n int, window int) {
+	ch, err := conn.NewAPIChannelBuffered(window+8, window+8)
+	must(err)
+	defer ch.Close()
+	ch.SetReplyTimeout(60 * time.Second)
+	took := make([]float64, n)
+	began := time.Now()
+	for i := 0; i < n; i++ {
+		t := time.Now()
+		must(ch.SendRequest(&memclnt.ControlPing{}).ReceiveReply(&memclnt.ControlPingReply{}))
+		took[i] = float64(time.Since(t).Nanoseconds()) / 1000
+	}
+	seconds := time.Since(began).Seconds()
+	sort.Float64s(took)
+	print(map[string]any{"row": "ping", "perSecond": float64(n) / seconds, "p50us": took[n/2], "p99us": took[n*99/100]})
+
+	count := n * 4
+	run := func(row string, request api.Message, reply func() api.Message) {
+		contexts := make(chan api.RequestCtx, window)
+		began := time.Now()
+		go func() {
+			for i := 0; i < count; i++ {
+				contexts <- ch.SendRequest(request)
+			}
+			close(contexts)
+		}()
+		for c := range contexts {
+			must(c.ReceiveReply(reply()))
+		}
+		print(map[string]any{"row": row, "perSecond": float64(count) / time.Since(began).Seconds()})
+	}
+	run("ping pipelined", &memclnt.ControlPing{}, func() api.Message { return &memclnt.ControlPingReply{} })
+
+	ctx := context.Background()
+	began = time.Now()
+	dump, err := ip.NewServiceClient(conn).IPRouteV2Dump(ctx, &ip.IPRouteV2Dump{})
+	must(err)
+	rows := 0
+	for {
+		_, err := dump.Recv()
+		if err == io.EOF {
+			break
+		}
+		must(err)
+		rows++
+	}
+	print(map[string]any{"row": "dump", "rows": rows, "seconds": time.Since(began).Seconds()})
+}
+
+func main() {
+	conn, err := govpp.Connect(os.Args[1])
+	must(err)
+	if os.Args[2] == "check" {
+		check(conn)
+	} else {
+		n, _ := strconv.Atoi(os.Args[3])
+		window, _ := strconv.Atoi(os.Args[4])
+		bench(conn, n, window)
+	}
+	conn.Disconnect()
+	print(map[string]any{"step": "disconnected"})
+}

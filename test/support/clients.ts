@@ -1,0 +1,65 @@
+// Third-party clients of VPP's API: VPP's own Python client in a virtual environment below .cache, and GoVPP built from
+// its module. Where Python, Go or the registries are not at hand, the reason why not is given instead.
+
+import { spawn, spawnSync } from 'node:child_process';
+import { existsSync, mkdirSync } from 'node:fs';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+
+const root = fileURLToPath(new URL('../../../..', import.meta.url));
+const cache = join(root, '.cache/clients');
+
+function tool(command: string, args: string[], cwd = root): string | undefined {
+  const result = spawnSync(command, args, { cwd, encoding: 'utf8', timeout: 400_000 });
+  if (result.error !== undefined) return `${command} is not here`;
+  return result.status === 0 ? undefined : `${command} ${args.join(' ')}: ${result.stderr.trim().slice(-300)}`;
+}
+
+/** The command that runs test/clients/papi.py, or why it cannot. */
+export function papi(): { command: string[] } | { missing: string } {
+  const python = join(cache, 'papi/bin/python');
+  const installed = existsSync(python) && tool(python, ['-c', 'import vpp_papi']) === undefined;
+  if (!installed) {
+    mkdirSync(cache, { recursive: true });
+    const failed =
+      tool('python3', ['-m', 'venv', join(cache, 'papi')]) ??
+      tool(join(cache, 'papi/bin/pip'), ['install', '--quiet', '--disable-pip-version-check', 'vpp-papi']);
+    if (failed !== undefined) return { missing: failed };
+  }
+  return { command: [python, join(root, 'test/clients/papi.py')] };
+}
+
+/** The command that runs test/clients/govpp, or why it cannot. */
+export function govpp(): { command: string[] } | { missing: string } {
+  const binary = join(cache, 'govpp');
+  mkdirSync(cache, { recursive: true });
+  const failed = tool('go', ['build', '-o', binary, '.'], join(root, 'test/clients/govpp'));
+  return failed === undefined ? { command: [binary] } : { missing: failed };
+}
+
+/** Runs a client; `onLine` sees each object it prints as it prints it. */
+export function runClient(
+  command: readonly string[],
+  args: readonly string[],
+  onLine?: (line: Record<string, unknown>) => void,
+): Promise<{ code: number | null; lines: Record<string, unknown>[]; errors: string }> {
+  return new Promise((resolve, reject) => {
+    const child = spawn(command[0]!, [...command.slice(1), ...args], { stdio: ['ignore', 'pipe', 'pipe'] });
+    const lines: Record<string, unknown>[] = [];
+    let rest = '';
+    let errors = '';
+    child.stderr.on('data', (chunk: Buffer) => (errors += chunk.toString()));
+    child.stdout.on('data', (chunk: Buffer) => {
+      const parts = (rest + chunk.toString()).split('\n');
+      rest = parts.pop()!;
+      for (const part of parts) {
+        if (!part.startsWith('{')) continue;
+        const line = JSON.parse(part) as Record<string, unknown>;
+        lines.push(line);
+        onLine?.(line);
+      }
+    });
+    child.once('error', reject);
+    child.once('close', (code) => resolve({ code, lines, errors }));
+  });
+}
