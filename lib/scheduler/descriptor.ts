@@ -177,7 +177,10 @@ export interface KeySpace {
 }
 
 /** Gives the term under which a value's metadata is found, or undefined for none. */
-export type MetadataIndex<M> = (metadata: M, key: string) => string | number | undefined;
+export type MetadataIndex<M> = {
+  // A method, so that descriptors with metadata of their own go where descriptors of any are wanted.
+  term(metadata: M, key: string): string | number | undefined;
+}['term'];
 
 /** The prefix of a descriptor's key space. */
 export function prefixOf(keys: string | KeySpace): string {

@@ -149,10 +149,7 @@ export class Execution {
   #start(lane: Lane): void {
     const first = lane.queue[lane.head]!;
     const { kind } = this.#steps[first]!;
-    const descriptor = lane.entry.descriptor;
-    const batched =
-      kind === 'create' ? descriptor.createBatch : kind === 'update' ? descriptor.updateBatch : descriptor.removeBatch;
-    if (batched !== undefined) {
+    if (lane.entry.batches[kind]) {
       const indexes: number[] = [];
       while (lane.head < lane.queue.length && indexes.length < lane.entry.batchSize) {
         const i = lane.queue[lane.head]!;

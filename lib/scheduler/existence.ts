@@ -101,7 +101,7 @@ function forwardParent(parent: Node): boolean {
 /** Nodes that must be left exactly as they are in this plan. */
 export function pinned(node: Node): boolean {
   if ((node.bits & Bit.blocked) !== 0) return true;
-  return (node.bits & Bit.uncertain) !== 0 && node.entry !== undefined && node.entry.retrievable;
+  return (node.bits & Bit.uncertain) !== 0 && node.entry?.retrievable === true;
 }
 
 /** Works out what will exist. */
@@ -109,6 +109,7 @@ export class Existence {
   readonly graph: Graph;
   /** Every node looked at, in the order met. */
   readonly touched: Node[] = [];
+  readonly #opened: Choice[] = [];
 
   constructor(graph: Graph) {
     this.graph = graph;
@@ -131,7 +132,12 @@ export class Existence {
   #setWill(node: Node, will: boolean): void {
     this.touch(node);
     node.bits ^= Bit.will;
-    if (this.graph.hasChoices) for (const choice of this.graph.choicesOf(node.key)) choice.will += will ? 1 : -1;
+    if (!this.graph.hasChoices) return;
+    for (const choice of this.graph.choicesOf(node.key)) {
+      choice.will += will ? 1 : -1;
+      const count = choice.count + choice.will;
+      if (will && (count === 1 || count - choice.uncertain === 1)) this.#opened.push(choice);
+    }
   }
 
   /** What a pinned value rests on cannot be taken away. */
@@ -163,8 +169,13 @@ export class Existence {
       this.#setWill(dependant, true);
       queue.push(dependant);
     };
-    for (let i = 0; i < queue.length; i += 1)
-      eachDependant(this.graph, queue[i]!, (choice) => choice.count + choice.will === 1, visit);
+    // The queue grows while it is walked. A selector's dependants are told once, when it has its first match.
+    for (const node of queue) {
+      eachDependant(this.graph, node, () => false, visit);
+      for (let choice = this.#opened.pop(); choice !== undefined; choice = this.#opened.pop()) {
+        for (const dependant of choice.dependants) visit(dependant);
+      }
+    }
   }
 
   #shrink(): void {
@@ -172,11 +183,11 @@ export class Existence {
     const visit = (dependant: Node): void => {
       if (there(dependant, Picture.will)) queue.push(dependant);
     };
-    for (let i = 0; i < queue.length; i += 1) {
-      const node = queue[i]!;
+    // As above.
+    for (const node of queue) {
       if (!there(node, Picture.will) || this.#supported(node)) continue;
       this.#setWill(node, false);
-      eachDependant(this.graph, node, (choice) => choice.count + choice.will <= choice.uncertain, visit);
+      eachDependant(this.graph, node, justClosed, visit);
     }
   }
 
@@ -192,6 +203,12 @@ export class Existence {
     if (node.parent !== undefined) return followsParent(node.parent);
     return (bits & Bit.owned) === 0 || (bits & Bit.frozen) !== 0;
   }
+}
+
+/** Whether a selector has just lost its last match (or its last certain one). */
+function justClosed(choice: Choice): boolean {
+  const count = choice.count + choice.will;
+  return count === 0 || count === choice.uncertain;
 }
 
 /** Whether derived values nobody desires stay: with a parent that is not ours to change, or cannot be changed now. */

@@ -127,6 +127,7 @@ export class Choice {
   gone = 0;
   raised = 0;
   pending = 0;
+  closed = false;
   firstUp = -1;
   providers: Node[] | undefined = undefined;
   waiters: Node[] | undefined = undefined;
@@ -324,6 +325,7 @@ export class Graph {
     if (
       node.desired !== undefined ||
       node.applied !== undefined ||
+      node.state !== State.nonexistent ||
       node.dependants !== undefined ||
       (node.bits & (Bit.uncertain | Bit.exists | Bit.owned)) !== 0 ||
       node.children !== undefined
@@ -333,7 +335,6 @@ export class Graph {
     if (this.nodes.get(node.key) !== node) return;
     this.setDeps(node, none);
     this.setAppliedDeps(node, none);
-    if (node.dependants !== undefined) return;
     this.nodes.delete(node.key);
     const parent = node.parent;
     if (parent !== undefined) this.disown(parent, node);

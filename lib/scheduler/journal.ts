@@ -339,13 +339,13 @@ async function readLog(path: string, recovery: Recovery, historyOnly: boolean, r
 
 async function readSnapshot(path: string, recovery: Recovery): Promise<number> {
   const bytes = await readFile(path);
-  let whole = false;
+  const seen = { whole: false };
   scan(bytes, path, false, (payload) => {
     const frame = JSON.parse(payload.toString('utf8')) as Frame;
     recovery.take(frame, false);
-    whole = frame[0] === 'S' && frame[2] === 1;
+    seen.whole = frame[0] === 'S' && frame[2] === 1;
   });
-  if (!whole) {
+  if (!seen.whole) {
     throw new JournalError(
       'ERR_SCHEDULER_JOURNAL_CORRUPT',
       `reading ${path}: the snapshot is not whole, and it was when it was given its name; restore it from a copy`,

@@ -20,6 +20,13 @@ export class Entry {
   readonly batchSize: number;
   readonly secret: boolean;
   readonly retrievable: boolean;
+  /** Which operations take many values in one call. */
+  readonly batches: {
+    readonly create: boolean;
+    readonly update: boolean;
+    readonly delete: boolean;
+    readonly gate: false;
+  };
   readonly equal: (key: string, a: unknown, b: unknown) => boolean;
   ours: DriftPolicy;
   foreign: DriftPolicy;
@@ -33,7 +40,14 @@ export class Entry {
     this.concurrency = descriptor.concurrency ?? 8;
     this.batchSize = descriptor.batchSize ?? 1000;
     this.secret = hasSecrets(descriptor.schema);
-    this.retrievable = descriptor.retrieve !== undefined;
+    const { retrieve, createBatch, updateBatch, removeBatch } = descriptor as { [name in keyof Descriptor]?: unknown };
+    this.retrievable = retrieve !== undefined;
+    this.batches = {
+      create: createBatch !== undefined,
+      update: updateBatch !== undefined,
+      delete: removeBatch !== undefined,
+      gate: false,
+    };
     this.equal = descriptor.equal?.bind(descriptor) ?? ((_key, a, b) => deepEqual(a, b));
     this.ours = descriptor.drift?.ours ?? 'repair';
     this.foreign = descriptor.drift?.foreign ?? 'report';

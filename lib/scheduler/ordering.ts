@@ -79,6 +79,7 @@ export class Ordering {
     if (!this.#graph.hasChoices) return;
     for (const choice of this.#graph.choices()) {
       choice.will = choice.gone = choice.raised = choice.pending = 0;
+      choice.closed = false;
       choice.firstUp = -1;
       choice.providers = choice.waiters = undefined;
       choice.gate = undefined;
@@ -138,7 +139,12 @@ export class Ordering {
         eachDependant(
           this.#graph,
           this.#gone[from]!,
-          (choice) => choice.count - choice.gone <= 0,
+          (choice) => {
+            // Once is enough: what it no longer supports does not get it back.
+            if (choice.closed || choice.count - choice.gone > 0) return false;
+            choice.closed = true;
+            return true;
+          },
           (dependant) => this.#visitCascade(dependant, barred),
         );
       }

@@ -14,7 +14,7 @@ import { Checkpoints } from './checkpoints.js';
 import { systemClock, type Clock } from './clock.js';
 import type { Descriptor } from './descriptor.js';
 import { Engine, Run } from './engine.js';
-import { Bit, type Graph, type Node } from './graph.js';
+import { Bit, type Node } from './graph.js';
 import { History, RowFlag, TransactionRecord, type HistoryQuery, type RecordedTransaction } from './history.js';
 import type { TransactionKind, RecordedOperation } from './history.js';
 import type { Journal } from './journal.js';
@@ -25,7 +25,7 @@ import { changeMap, type Change, type Drift, type DriftOptions, type Notificatio
 import type { SchedulerOptions, TransactionOptions } from './options.js';
 import { Plan } from './plan.js';
 import { openDurable, restoreState, storedState } from './durable.js';
-import { planRound, unmetOf } from './planner.js';
+import { planRound } from './planner.js';
 import { Queue, type Job } from './queue.js';
 import { TransactionResult } from './result.js';
 import { retryDelay, retryPolicy, type FullRetryPolicy } from './retry.js';
@@ -498,7 +498,7 @@ export class Scheduler extends EventEmitter<SchedulerEvents> {
 
   async #work(): Promise<void> {
     // Everything that is queued in the same turn is there when the first is taken: priorities hold, and intents share a sync.
-    await undefined;
+    await Promise.resolve();
     for (let job = this.#queue.shift(); job !== undefined; job = this.#queue.shift()) {
       if (job.prepare === undefined || this.#journal === undefined) {
         await job.run();
@@ -909,6 +909,11 @@ export class Scheduler extends EventEmitter<SchedulerEvents> {
     return new SchedulerError('ERR_SCHEDULER_CLOSED', 'the scheduler is closed; open another one');
   }
 
+  /** Resolves when nothing is queued or under way. Retries that wait for their time are not waited for. */
+  async idle(): Promise<void> {
+    while (this.#working !== undefined) await this.#working;
+  }
+
   #stopTimers(): void {
     for (const cancel of this.#timers) cancel();
     this.#timers.clear();
@@ -919,7 +924,7 @@ export class Scheduler extends EventEmitter<SchedulerEvents> {
     if (this.#closing !== 'open') return;
     this.#closing = 'draining';
     this.#stopTimers();
-    while (this.#working !== undefined) await this.#working;
+    await this.idle();
     await this.#lazy;
     this.#closing = 'closed';
     await this.#journal?.close();
@@ -931,7 +936,7 @@ export class Scheduler extends EventEmitter<SchedulerEvents> {
     this.#closing = 'closed';
     this.#stopTimers();
     this.#destroyedBy = error;
-    while (this.#working !== undefined) await this.#working;
+    await this.idle();
     await this.#lazy;
     await this.#journal?.abandon();
   }
