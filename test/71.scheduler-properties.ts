@@ -57,6 +57,11 @@ const keys = spaces.flatMap((space) => names.map((name) => `${space}${name}`));
 /** What derived values depend on is found in the value itself. */
 const derivedKey = (parent: string, name: string): string => `x/${parent.replace('/', '')}-${name}`;
 
+function parentOf(key: string): string | undefined {
+  const parts = /^x\/(\w)(\w)-/.exec(key);
+  return parts === null ? undefined : `${parts[1]!}/${parts[2]!}`;
+}
+
 function needsOf(value: unknown): Selector[] {
   return (value as { needs: readonly Need[] }).needs.map(selectorOf);
 }
@@ -256,7 +261,7 @@ class Referee {
     const there: Item[] = [...this.#world.values].map(([key, { value }]) => ({
       key,
       value,
-      parent: this.#parentOf(key),
+      parent: parentOf(key),
     }));
     const inCircle = circles([...there, ...this.desired, ...this.#gone(call)]);
     for (const item of there) this.#before.set(item.key, item.value);
@@ -270,13 +275,8 @@ class Referee {
 
   #gone(call: MockCall): Item[] {
     return call.kind === 'delete' && call.previous !== undefined
-      ? [{ key: call.key, value: call.previous, parent: this.#parentOf(call.key) }]
+      ? [{ key: call.key, value: call.previous, parent: parentOf(call.key) }]
       : [];
-  }
-
-  #parentOf(key: string): string | undefined {
-    const parts = /^x\/(\w)(\w)-/.exec(key);
-    return parts === null ? undefined : `${parts[1]!}/${parts[2]!}`;
   }
 
   #supported(item: Item, there: readonly Item[], inCircle: (a: string, b: string) => boolean, call: MockCall): void {
@@ -329,13 +329,28 @@ async function play(commands: readonly Command[], options: { serial: boolean; ch
   const judge = (where: string): void => {
     const items = expand(desired);
     const stuck = new Set<string>();
+    let uncertain = false;
     for (const { key, state, reasons } of scheduler.statuses()) {
-      const uncertain = reasons.some(({ kind }) => kind === 'uncertain');
-      if (state === 'failed' || state === 'retrying' || uncertain) stuck.add(key);
+      const unknown = reasons.some(({ kind }) => kind === 'uncertain');
+      uncertain ||= unknown;
+      if (state === 'failed' || state === 'retrying' || unknown) stuck.add(key);
     }
     if (stuck.size > 0 && !faulty) throw new Error(`${where}: ${[...stuck].join(' ')} failed without a fault`);
-    if (stuck.size > 0 || referee?.meddled === true) return;
+    if (referee?.meddled === true || uncertain) return;
+    // A value that failed is taken as it is; what rests on it or follows from it is judged by that.
+    for (const key of stuck) {
+      items.delete(key);
+      for (const child of [...items.values()]) if (child.parent === key) items.delete(child.key);
+    }
+    const fixed = new Set(
+      [...world.values.keys()].filter((key) => !items.has(key) && (stuck.has(key) || stuck.has(parentOf(key) ?? ''))),
+    );
+    for (const key of fixed) items.set(key, { key, value: { needs: [] }, parent: undefined });
     const should = supported(items);
+    for (const key of fixed) {
+      items.delete(key);
+      should.delete(key);
+    }
     const wrong: string[] = [];
     for (const key of should) {
       const there = world.values.get(key);
@@ -345,7 +360,8 @@ async function play(commands: readonly Command[], options: { serial: boolean; ch
       if (scheduler.status(key).state !== 'configured')
         wrong.push(`${key} is said to be ${scheduler.status(key).state}`);
     }
-    for (const key of world.values.keys()) if (!should.has(key)) wrong.push(`${key} should not be there`);
+    for (const key of world.values.keys())
+      if (!should.has(key) && !fixed.has(key)) wrong.push(`${key} should not be there`);
     for (const key of items.keys()) {
       if (!should.has(key) && scheduler.status(key).state !== 'pending')
         wrong.push(`${key} is ${scheduler.status(key).state}`);
