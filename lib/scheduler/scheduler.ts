@@ -682,12 +682,12 @@ export class Scheduler extends EventEmitter<SchedulerEvents> {
 
   #desire(transaction: Transaction, change: ReadonlyMap<string, unknown>, seeds: Node[]): void {
     const { graph } = this.#engine;
-    const previous = (transaction.previous ??= new Map<string, unknown>());
     const remembering = this.#checkpoints.remembers || transaction.work.confirm;
     try {
       for (const [key, value] of change) {
         const before = accept(graph, key, value, seeds);
-        previous.set(key, before);
+        transaction.changed.push(key);
+        transaction.previous.push(before);
         if (remembering) this.#checkpoints.changed(transaction.seq, key, before, transaction.work.confirm);
       }
     } catch (error) {
@@ -698,7 +698,10 @@ export class Scheduler extends EventEmitter<SchedulerEvents> {
 
   /** Desires again what a transaction's change replaced. */
   #takeBack(transaction: Transaction, seeds: Node[] = []): void {
-    for (const [key, before] of transaction.previous ?? []) accept(this.#engine.graph, key, before, seeds);
+    // Backwards, so that a key changed twice ends as it began.
+    for (let i = transaction.changed.length - 1; i >= 0; i -= 1) {
+      accept(this.#engine.graph, transaction.changed[i]!, transaction.previous[i], seeds);
+    }
     this.#checkpoints.unconfirmed.delete(transaction.seq);
     for (const node of seeds) this.#engine.graph.dropIfGhost(node);
   }

@@ -33,8 +33,9 @@ export class Transaction {
   readonly result: Promise<TransactionResult>;
   seq = -1;
   record: TransactionRecord | undefined;
-  /** The desired values its change replaced. */
-  previous: Map<string, unknown> | undefined;
+  /** The keys it has changed, and what was desired of them before. */
+  readonly changed: string[] = [];
+  readonly previous: unknown[] = [];
   #resolve!: (result: TransactionResult) => void;
   #reject!: (error: Error) => void;
   #controller: AbortController | undefined;
