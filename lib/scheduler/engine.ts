@@ -95,7 +95,10 @@ export class Engine {
       graph: this.graph,
       call: this.callOf(run),
       foreign: foreign ?? (() => 'learn'),
-      surprise: (node) => void into.push(node),
+      surprise: (node) => {
+        node.bits |= Bit.news;
+        into.push(node);
+      },
     };
   }
 
@@ -157,6 +160,8 @@ export class Engine {
       const outcome = execution.outcomes[i];
       if (step.node === undefined || outcome === Outcome.done) return;
       if (outcome === Outcome.stopped && run.stop !== 'failed') this.#abandoned(run, step);
+      // Others may have been raised in the belief that this one would come too.
+      step.node.bits |= Bit.news;
       again.add(step.node);
     });
     return [...again];

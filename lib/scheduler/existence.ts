@@ -169,6 +169,9 @@ export class Existence {
       this.#setWill(dependant, true);
       queue.push(dependant);
     };
+    for (const node of seeds) {
+      if ((node.bits & Bit.news) !== 0 && there(node, Picture.will)) eachDependant(this.graph, node, () => true, visit);
+    }
     // The queue grows while it is walked. A selector's dependants are told once, when it has its first match.
     for (const node of queue) {
       eachDependant(this.graph, node, () => false, visit);
@@ -183,6 +186,10 @@ export class Existence {
     const visit = (dependant: Node): void => {
       if (there(dependant, Picture.will)) queue.push(dependant);
     };
+    for (const node of this.touched) {
+      if ((node.bits & Bit.news) !== 0 && !there(node, Picture.will))
+        eachDependant(this.graph, node, () => true, visit);
+    }
     // As above.
     for (const node of queue) {
       if (!there(node, Picture.will) || this.#supported(node)) continue;

@@ -37,6 +37,8 @@ export const Bit = {
   believed: 1 << 9,
   /** Failed in this transaction: not touched again in it. */
   blocked: 1 << 10,
+  /** Found to be there, or not, otherwise than by a plan: those who care must be told. */
+  news: 1 << 11,
   touched: 1 << 12,
   will: 1 << 13,
   gone: 1 << 14,
@@ -52,7 +54,16 @@ export const Bit = {
 
 /** Bits that live no longer than one plan. */
 export const planBits =
-  Bit.touched | Bit.will | Bit.gone | Bit.recreate | Bit.update | Bit.held | Bit.late | Bit.raised | Bit.inUp;
+  Bit.news |
+  Bit.touched |
+  Bit.will |
+  Bit.gone |
+  Bit.recreate |
+  Bit.update |
+  Bit.held |
+  Bit.late |
+  Bit.raised |
+  Bit.inUp;
 
 /** Several dependencies as one: any of them, or all. */
 export class Group {

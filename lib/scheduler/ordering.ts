@@ -574,5 +574,5 @@ function step(
   group: number,
   after: number[] | undefined,
 ): Step {
-  return { node, kind, label, value, previous, phase, recreate, group, after };
+  return { node, kind, label, value, previous, phase, recreate, group, parent: node?.parent?.key, after };
 }

@@ -51,6 +51,8 @@ export interface Step {
   readonly phase: 1 | 2 | 3;
   readonly recreate: boolean;
   readonly group: number;
+  /** The key it is derived from; the node may be another's child, or nobody's, when the step is looked at. */
+  readonly parent: string | undefined;
   after: number[] | undefined;
 }
 
@@ -126,7 +128,6 @@ export class Plan {
 
 function view(step: Step, index: number): PlannedOperation {
   const schema = step.node?.entry?.descriptor.schema;
-  const parent = step.node?.parent;
   return {
     index,
     kind: step.kind,
@@ -136,7 +137,7 @@ function view(step: Step, index: number): PlannedOperation {
     phase: step.phase,
     after: step.after ?? [],
     recreate: step.recreate,
-    ...(parent === undefined ? {} : { derivedFrom: parent.key }),
+    ...(step.parent === undefined ? {} : { derivedFrom: step.parent }),
     property: step.node !== undefined && step.node.entry === undefined,
     group: step.group,
   };

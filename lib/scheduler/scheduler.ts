@@ -667,6 +667,11 @@ export class Scheduler extends EventEmitter<SchedulerEvents> {
       node.bits &= ~Bit.stuck;
       back.push(node);
     }
+    // Also what had to make way for the change, and has not been changed itself.
+    for (const key of new Set(record.keys)) {
+      const node = this.#engine.graph.get(key);
+      if (node !== undefined) back.push(node);
+    }
     this.#takeBack(transaction, back);
     const undoing = new Run(record, {
       flags: RowFlag.revert,
