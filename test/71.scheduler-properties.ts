@@ -263,7 +263,9 @@ class Referee {
       value,
       parent: parentOf(key),
     }));
-    const inCircle = circles([...there, ...this.desired, ...this.#gone(call)]);
+    let known: ((a: string, b: string) => boolean) | undefined;
+    const inCircle = (a: string, b: string): boolean =>
+      (known ??= circles([...there, ...this.desired, ...this.#gone(call)]))(a, b);
     for (const item of there) this.#before.set(item.key, item.value);
     if (call.kind === 'delete') {
       for (const item of there) this.#supported(item, there, inCircle, call);

@@ -308,6 +308,8 @@ export class Ordering {
     for (const other of scratch?.before ?? []) {
       if (other instanceof Choice) {
         if (other.gate !== undefined) after.push(other.gate[0]!);
+        // In a circle with the selector itself: its gate comes later, those who have gone before are waited for.
+        else for (const dependant of other.dependants) if (dependant.down >= 0) after.push(dependant.down);
       } else if (other.down >= 0) after.push(other.down);
     }
     const group = this.#groups === 0 ? undefined : this.#groupOf.get(down);

@@ -159,7 +159,17 @@ export class Recovery {
     if (undo !== undefined) this.#held.set(seq, undo);
   }
 
+  /** It may have been under way: what it was making may be there. */
+  #abandon(seq: number, intent: Intent): void {
+    this.#intents.delete(seq);
+    for (const entry of intent.entries) {
+      if (entry.length > 1 && !this.#unfinished.has(entry[0])) this.#unfinished.set(entry[0], restore(entry));
+    }
+  }
+
   #undo(seq: number): void {
+    const begun = this.#intents.get(seq);
+    if (begun !== undefined) this.#abandon(seq, begun);
     const undo = this.#held.get(seq);
     if (undo === undefined) return;
     this.#held.delete(seq);
@@ -232,11 +242,8 @@ export class Recovery {
         this.#desire(seq, intent);
         continue;
       }
-      // It may have been under way: what it was making may be there.
       undone.push(seq);
-      for (const entry of intent.entries) {
-        if (entry.length > 1 && !this.#unfinished.has(entry[0])) this.#unfinished.set(entry[0], restore(entry));
-      }
+      this.#abandon(seq, intent);
     }
     for (const seq of [...this.#held.keys()].reverse()) {
       this.#undo(seq);

@@ -49,6 +49,10 @@ export interface Unconfirmed {
   readonly settled: Promise<'confirmed' | 'rolled back'>;
 }
 
+function asError(error: unknown): Error {
+  return error instanceof Error ? error : new Error(messageOf(error));
+}
+
 type Body = (run: Run, seeds: Node[], transaction: Transaction) => Promise<void> | void;
 
 const finished = channel('node-vpp:scheduler:transaction');
@@ -448,7 +452,7 @@ export class Scheduler extends EventEmitter<SchedulerEvents> {
       try {
         this.#journal.check(change);
       } catch (error) {
-        return Promise.reject(error as Error);
+        return Promise.reject(asError(error));
       }
     }
     const retry = asked.retry ?? (options.retry === undefined ? this.#retry : retryPolicy(options.retry));
@@ -484,7 +488,7 @@ export class Scheduler extends EventEmitter<SchedulerEvents> {
           try {
             resolve(what());
           } catch (error) {
-            reject(error as Error);
+            reject(asError(error));
           }
         },
       });
@@ -588,7 +592,7 @@ export class Scheduler extends EventEmitter<SchedulerEvents> {
       }
     } catch (error) {
       this.#unintend(transaction);
-      transaction.refuse(error as Error);
+      transaction.refuse(asError(error));
       return;
     }
     this.#history.begin(record);
@@ -605,7 +609,7 @@ export class Scheduler extends EventEmitter<SchedulerEvents> {
       this.#engine.release(run);
       record.status = 'failed';
       await this.#finish(transaction, began);
-      transaction.refuse(error as Error);
+      transaction.refuse(asError(error));
       return;
     }
     const failures = run.failed
@@ -617,7 +621,7 @@ export class Scheduler extends EventEmitter<SchedulerEvents> {
     try {
       await this.#finish(transaction, began);
     } catch (error) {
-      transaction.refuse(error as Error);
+      transaction.refuse(asError(error));
       return;
     }
     transaction.answer(

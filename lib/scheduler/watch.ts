@@ -59,9 +59,39 @@ async function news(history: History, signal: AbortSignal | undefined): Promise<
   });
 }
 
+/** A generator whose return() also ends a next() that is waiting for news. */
+function cancellable<T>(
+  given: AbortSignal | undefined,
+  make: (signal: AbortSignal) => AsyncGenerator<T, void>,
+): AsyncGenerator<T, void> {
+  const controller = new AbortController();
+  const signal = given === undefined ? controller.signal : AbortSignal.any([given, controller.signal]);
+  const inner = make(signal);
+  const end = (): void => controller.abort();
+  return {
+    next: () => inner.next(),
+    return: (value) => {
+      end();
+      return inner.return(value);
+    },
+    throw: (error) => {
+      end();
+      return inner.throw(error);
+    },
+    [Symbol.asyncIterator]() {
+      return this;
+    },
+    async [Symbol.asyncDispose]() {
+      end();
+      await inner.return();
+    },
+  };
+}
+
 /** Every event after a place, as they come. A token is checked when this is called, not at the first event. */
 export function watchOperations(history: History, options: WatchOptions): AsyncGenerator<RecordedOperation, void> {
-  return operations(history, options, startOf(history, options.after));
+  const place = startOf(history, options.after);
+  return cancellable(options.signal, (signal) => operations(history, { ...options, signal }, place));
 }
 
 async function* operations(
@@ -87,7 +117,9 @@ async function* operations(
 
 /** Every transaction that ends after a place. */
 export function watchTransactions(history: History, options: WatchOptions): AsyncGenerator<RecordedTransaction, void> {
-  return transactions(history, options, startOf(history, options.after).record, options.after === 'start');
+  const { record } = startOf(history, options.after);
+  const including = options.after === 'start';
+  return cancellable(options.signal, (signal) => transactions(history, { ...options, signal }, record, including));
 }
 
 async function* transactions(
