@@ -27,6 +27,8 @@ export class Truth {
   readonly #southbounds: Readonly<Record<string, Southbound>>;
   /** The instance last seen of each southbound. */
   readonly identities = new Map<string, string>();
+  /** The transaction in which each southbound's instance was last looked at. */
+  readonly #seen = new Map<string, number>();
   onIdentity: ((southbound: string, identity: string) => void) | undefined;
 
   constructor(engine: Engine, spaces: KeySpaces, southbounds: Readonly<Record<string, Southbound>>) {
@@ -166,12 +168,14 @@ export class Truth {
         if (identity !== known) this.onIdentity?.(name, identity);
       } else if (!resync) continue;
       const same = identity !== undefined && identity === known;
+      const seenSeq = this.#seen.get(name) ?? -1;
+      this.#seen.set(name, run.record.seq);
       const mine = new Set(blind.filter((entry) => entry.southbound === name));
-      if (mine.size > 0) this.#judgeBlind(mine, same, identity !== undefined, environment);
+      if (mine.size > 0) this.#judgeBlind(mine, same, identity === undefined ? -1 : seenSeq, environment);
     }
   }
 
-  #judgeBlind(entries: ReadonlySet<Entry>, same: boolean, certain: boolean, environment: LearnEnvironment): void {
+  #judgeBlind(entries: ReadonlySet<Entry>, same: boolean, seenSeq: number, environment: LearnEnvironment): void {
     const { graph } = this.#engine;
     for (const node of graph.nodes.values()) {
       if (node.entry === undefined || !entries.has(node.entry)) continue;
@@ -185,7 +189,8 @@ export class Truth {
           node.bits |= Bit.owned;
           environment.surprise(node);
         }
-      } else if (certain) {
+      } else if (!believed && node.seq <= seenSeq) {
+        // Applied to the instance seen then, which is no more. What came later may have gone to its successor.
         this.#engine.forget(node, environment);
       } else if (believed || (node.bits & Bit.exists) !== 0) {
         graph.setUnknown(node, node.applied ?? node.desired, node.applied === undefined ? node.deps : node.appliedDeps);
