@@ -202,7 +202,7 @@ export class Existence {
     const bits = node.bits;
     if ((bits & Bit.held) !== 0) return true;
     if (pinned(node)) return (bits & Bit.exists) !== 0;
-    if (node.parent !== undefined && !there(node.parent, Picture.will)) return false;
+    if (node.parent !== undefined && !carries(node.parent, node)) return false;
     if (forward(node)) return allMet(node.deps, node, Picture.will);
     if ((bits & Bit.exists) === 0) return false;
     if (node.desired !== undefined) return allMet(node.appliedDeps, node, Picture.will);
@@ -216,6 +216,13 @@ export class Existence {
 function justClosed(choice: Choice): boolean {
   const count = choice.count + choice.will;
   return count === 0 || count === choice.uncertain;
+}
+
+/** Whether a parent will be there for its child; one that is merely believed to be there gets no new children. */
+function carries(parent: Node, child: Node): boolean {
+  if (!there(parent, Picture.will)) return false;
+  if ((child.bits & Bit.exists) !== 0 || (parent.bits & Bit.uncertain) === 0) return true;
+  return replaceable(parent, Picture.will);
 }
 
 /** Whether derived values nobody desires stay: with a parent that is not ours to change, or cannot be changed now. */
