@@ -241,3 +241,31 @@ export class VppMessageError extends NodeVppError {
     this.releases = details.releases ?? [];
   }
 }
+
+/**
+ * The scheduler could not do what was asked: a value, plan or transaction is at fault (`ERR_SCHEDULER_…`). Messages never
+ * contain a value that its schema calls secret.
+ */
+export class SchedulerError extends NodeVppError {
+  /** The key it is about, when there is one. */
+  readonly key: string | undefined;
+
+  constructor(code: string, message: string, options?: ErrorOptions & { key?: string }) {
+    super(code, message, options);
+    this.key = options?.key;
+  }
+}
+
+/** A set of descriptors, or one descriptor's answer, breaks the contract (`ERR_SCHEDULER_DESCRIPTOR…`). */
+export class DescriptorError extends SchedulerError {}
+
+/** The scheduler's journal cannot be read or written (`ERR_SCHEDULER_JOURNAL…`). */
+export class JournalError extends SchedulerError {
+  /** The file it is about. */
+  readonly path: string;
+
+  constructor(code: string, message: string, path: string, options?: ErrorOptions) {
+    super(code, message, options);
+    this.path = path;
+  }
+}

@@ -1,0 +1,372 @@
+// Bench: the scheduler alone, against a southbound that answers at once. Time and memory per case, each in a process of
+// its own; p50 and p99 where a case is repeated.
+//
+//   nice node build/js/bench/scheduler.js               all rows
+//   node build/js/bench/scheduler.js --case independent-10000
+
+import { spawnSync } from 'node:child_process';
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir, cpus } from 'node:os';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { Scheduler, type Descriptor, type SchedulerOptions } from 'node-vpp/scheduler';
+
+interface Figures {
+  /** Milliseconds by the clock, and of processor time (all threads): on a busy machine the second is the one to trust. */
+  readonly ms: number;
+  readonly cpuMs: number;
+  readonly p50?: number;
+  readonly p99?: number;
+  /** Bytes held per value when it is done, and at the worst moment. */
+  readonly heldPerValue?: number;
+  readonly peakPerValue?: number;
+  readonly note?: string;
+}
+
+interface Value {
+  readonly mtu: number;
+  readonly on?: string;
+}
+
+/** What is there, as keys and values in memory: the cheapest possible southbound. */
+function world(): { values: Map<string, unknown>; descriptors: Descriptor[] } {
+  const values = new Map<string, unknown>();
+  const descriptor = (name: string, keys: string): Descriptor<Value, number> => ({
+    name,
+    keys,
+    dependencies: (_key, value) => (value.on === undefined ? [] : [value.on]),
+    create: ({ key, value }) => {
+      values.set(key, value);
+      return values.size;
+    },
+    update: ({ key, value, metadata }) => {
+      values.set(key, value);
+      return metadata;
+    },
+    remove: ({ key }) => void values.delete(key),
+    *retrieve({ keys: wanted }) {
+      if (wanted === undefined) {
+        for (const [key, value] of values) if (key.startsWith(keys)) yield { key, value: { ...(value as Value) } };
+        return;
+      }
+      for (const key of wanted) {
+        const value = values.get(key);
+        if (value !== undefined) yield { key, value: value as Value };
+      }
+    },
+  });
+  return { values, descriptors: [descriptor('interface', 'interface/'), descriptor('route', 'route/')] };
+}
+
+function collect(): void {
+  (globalThis as { gc?: () => void }).gc?.();
+}
+
+function held(): number {
+  collect();
+  collect();
+  const { heapUsed, external } = process.memoryUsage();
+  return heapUsed + external;
+}
+
+function percentile(sorted: readonly number[], part: number): number {
+  return sorted[Math.min(sorted.length - 1, Math.floor(sorted.length * part))]!;
+}
+
+/** Starts a stop watch. */
+function watch(): () => { ms: number; cpuMs: number } {
+  const cpu = process.cpuUsage();
+  const began = performance.now();
+  return () => {
+    const ms = performance.now() - began;
+    const { user, system } = process.cpuUsage(cpu);
+    return { ms, cpuMs: (user + system) / 1000 };
+  };
+}
+
+function* independent(count: number, from = 0): Generator<[string, Value]> {
+  for (let i = from; i < from + count; i += 1) yield [`interface/port-${i}`, { mtu: 1500 + (i % 9) }];
+}
+
+/** Lets the compiler see every path before the clock runs. */
+async function warm(rounds = 3): Promise<void> {
+  for (let round = 0; round < rounds; round += 1) {
+    const scheduler = await Scheduler.open({ descriptors: world().descriptors, startup: 'none' });
+    await scheduler.commit({ set: [...independent(5000)] });
+    await scheduler.commit({
+      set: [...independent(200, 5000)].map(([key, { mtu }]) => [key, { mtu, on: 'interface/port-1' }] as const),
+    });
+    await scheduler.commit({ delete: [...independent(100)].map(([key]) => key) });
+    for (let i = 0; i < 500; i += 1) await scheduler.commit({ set: [...independent(1, 100_000 + i)] });
+    await scheduler.resync('downstream');
+    await scheduler.close();
+  }
+  collect();
+}
+
+async function open(options: SchedulerOptions = {}): Promise<Scheduler> {
+  return Scheduler.open({ descriptors: world().descriptors, ...options });
+}
+
+/** Repeats a case and gives the median; memory is taken from the first, which is not timed. */
+async function repeat(rounds: number, once: (measure: boolean) => Promise<Figures>): Promise<Figures> {
+  const memory = await once(true);
+  const all: Figures[] = [];
+  for (let i = 0; i < rounds; i += 1) all.push(await once(false));
+  all.sort((a, b) => a.ms - b.ms);
+  const median = all[Math.floor(rounds / 2)]!;
+  return { ...memory, ms: median.ms, cpuMs: median.cpuMs, p50: median.ms, p99: all[rounds - 1]!.ms };
+}
+
+async function many(count: number, measure: boolean): Promise<Figures> {
+  const scheduler = await open();
+  const set = [...independent(count)];
+  const before = measure ? held() : 0;
+  const rssBefore = process.memoryUsage().rss;
+  let peak = 0;
+  const timer = setInterval(() => (peak = Math.max(peak, process.memoryUsage().rss)), 50);
+  if (!measure) clearInterval(timer);
+  const stop = watch();
+  const result = await scheduler.commit({ set });
+  const times = stop();
+  clearInterval(timer);
+  peak = Math.max(peak, process.memoryUsage().rss);
+  const after = measure ? held() : 0;
+  if (!result.ok || scheduler.status('interface/port-7').state !== 'configured')
+    throw new Error('it did not configure');
+  return { ...times, heldPerValue: (after - before) / count, peakPerValue: (peak - rssBefore) / count };
+}
+
+async function chain(): Promise<Figures> {
+  const scheduler = await open();
+  const count = 10_000;
+  const set: [string, Value][] = [];
+  // Worst first: the last link is named before what it needs.
+  for (let i = count - 1; i >= 0; i -= 1) {
+    set.push([`interface/link-${i}`, { mtu: 1500, ...(i === 0 ? {} : { on: `interface/link-${i - 1}` }) }]);
+  }
+  const stop = watch();
+  const result = await scheduler.commit({ set });
+  const times = stop();
+  if (!result.ok || scheduler.applied(`interface/link-${count - 1}`) === undefined)
+    throw new Error('the chain is not whole');
+  const undoing = performance.now();
+  await scheduler.commit({ delete: ['interface/link-0'] });
+  const note = `taking it down by its first link: ${(performance.now() - undoing).toFixed(0)} ms`;
+  if (scheduler.applied(`interface/link-${count - 1}`) !== undefined) throw new Error('the chain still stands');
+  return { ...times, note };
+}
+
+async function star(): Promise<Figures> {
+  const scheduler = await open();
+  const count = 100_000;
+  const set: [string, Value][] = [];
+  for (let i = 0; i < count; i += 1) set.push([`route/ray-${i}`, { mtu: i, on: 'interface/hub' }]);
+  set.push(['interface/hub', { mtu: 9000 }]);
+  const stop = watch();
+  const result = await scheduler.commit({ set });
+  const times = stop();
+  if (!result.ok || scheduler.applied('route/ray-99999') === undefined) throw new Error('the star is not whole');
+  const undoing = performance.now();
+  await scheduler.commit({ delete: ['interface/hub'] });
+  const note = `taking it down by its hub: ${(performance.now() - undoing).toFixed(0)} ms`;
+  if (scheduler.applied('route/ray-0') !== undefined) throw new Error('the star still stands');
+  return { ...times, note };
+}
+
+async function one(scheduler: Scheduler, rounds: number): Promise<Figures> {
+  const times: number[] = [];
+  const stop = watch();
+  for (let i = 0; i < rounds; i += 1) {
+    const change = { set: { [`interface/port-${(i * 7919) % 1_000_000}`]: { mtu: 2000 + i } } };
+    const start = performance.now();
+    const result = await scheduler.commit(change);
+    times.push(performance.now() - start);
+    if (!result.ok) throw new Error('a transaction failed');
+  }
+  const { ms, cpuMs } = stop();
+  times.sort((a, b) => a - b);
+  return { ms: ms / rounds, cpuMs: cpuMs / rounds, p50: percentile(times, 0.5), p99: percentile(times, 0.99) };
+}
+
+async function oneInMemory(): Promise<Figures> {
+  const scheduler = await open();
+  await scheduler.commit({ set: independent(1_000_000) });
+  collect();
+  return one(scheduler, 20_000);
+}
+
+function temporary(): { path: string; remove: () => void } {
+  const path = mkdtempSync(join(process.env.BENCH_DIR ?? tmpdir(), 'node-vpp-bench-'));
+  return { path, remove: () => rmSync(path, { recursive: true }) };
+}
+
+async function oneJournalled(): Promise<Figures> {
+  const { path, remove } = temporary();
+  try {
+    const scheduler = await open({ journal: { path, snapshotBytes: 2 ** 40 } });
+    await scheduler.commit({ set: independent(1_000_000) });
+    collect();
+    const alone = await one(scheduler, 1000);
+    // 64 clients at once: their intents share a write and a sync.
+    const began = performance.now();
+    const clients = Array.from({ length: 64 }, async (_none, client) => {
+      for (let i = 0; i < 50; i += 1)
+        await scheduler.commit({ set: { [`interface/port-${client * 1000 + i}`]: { mtu: 3000 + i } } });
+    });
+    await Promise.all(clients);
+    const rate = (64 * 50) / ((performance.now() - began) / 1000);
+    await scheduler.destroy();
+    return { ...alone, note: `64 clients at once: ${rate.toFixed(0)} transactions/s` };
+  } finally {
+    remove();
+  }
+}
+
+async function resync(): Promise<Figures> {
+  const scheduler = await open();
+  await scheduler.commit({ set: independent(1_000_000) });
+  collect();
+  const stop = watch();
+  const result = await scheduler.resync('downstream');
+  const times = stop();
+  const [record] = scheduler.history({ seq: result.seq });
+  if (!result.ok || record?.operations.length !== 0) throw new Error('the resync found something to do');
+  return times;
+}
+
+async function recovery(): Promise<Figures> {
+  const { path, remove } = temporary();
+  try {
+    const first = await open({ journal: { path, snapshotBytes: 2 ** 40 } });
+    await first.commit({ set: independent(1_000_000) });
+    await first.destroy();
+    collect();
+    const before = held();
+    const stop = watch();
+    const second = await open({ journal: { path }, startup: 'none' });
+    const times = stop();
+    if (second.recovered?.values !== 1_000_000) throw new Error('it did not recover everything');
+    const heldPerValue = (held() - before) / 1_000_000;
+    await second.destroy();
+    return { ...times, heldPerValue };
+  } finally {
+    remove();
+  }
+}
+
+interface Row {
+  readonly name: string;
+  readonly title: string;
+  readonly target: string;
+  readonly ligato: string;
+  readonly run: () => Promise<Figures>;
+}
+
+const rows: readonly Row[] = [
+  {
+    name: 'independent-10000',
+    title: '10,000 independent values, history on',
+    target: '60 ms',
+    ligato: '16.9 s (0.28 s bare)',
+    run: () => repeat(25, (measure) => many(10_000, measure)),
+  },
+  {
+    name: 'independent-100000',
+    title: '100,000 independent values, history on',
+    target: 'linear',
+    ligato: '-',
+    run: () => repeat(7, (measure) => many(100_000, measure)),
+  },
+  {
+    name: 'independent-1000000',
+    title: '1,000,000 independent values, history on',
+    target: '8 s, 1 kB',
+    ligato: '-',
+    run: () => repeat(3, (measure) => many(1_000_000, measure)),
+  },
+  {
+    name: 'one',
+    title: 'one-value transaction, store of 1 M',
+    target: 'p50 20 µs',
+    ligato: '100-127 µs (44-50 µs bare)',
+    run: oneInMemory,
+  },
+  {
+    name: 'one-journalled',
+    title: 'the same, journal synced',
+    target: 'p50 2 ms',
+    ligato: 'no journal',
+    run: oneJournalled,
+  },
+  { name: 'chain', title: 'chain of 10,000 dependencies', target: '100 ms', ligato: '-', run: () => repeat(15, chain) },
+  { name: 'star', title: 'star of 100,000 on one', target: '700 ms', ligato: '-', run: () => repeat(7, star) },
+  { name: 'resync', title: 'resync of 1 M in-sync values', target: '4 s', ligato: '0.30 s for 10,000', run: resync },
+  {
+    name: 'recovery',
+    title: 'recovery from a journal of 1 M values',
+    target: '5 s',
+    ligato: 'no journal',
+    run: recovery,
+  },
+];
+
+function time(ms: number): string {
+  if (ms < 1) return `${(ms * 1000).toFixed(1)} µs`;
+  return ms < 1000 ? `${ms.toFixed(1)} ms` : `${(ms / 1000).toFixed(2)} s`;
+}
+
+function report(): void {
+  const cpu = cpus();
+  console.log(
+    `Scheduler, Node ${process.version}, ${cpu.length} × ${cpu[0]!.model.trim()}. Ligato: KVScheduler on the same kind of machine, quoted, not run here.\n`,
+  );
+  console.log(
+    '| case | time | processor time | per value | p50 | p99 | held per value | peak per value | target | Ligato |',
+  );
+  console.log('|---|---|---|---|---|---|---|---|---|---|');
+  const notes: string[] = [];
+  for (const row of rows) {
+    const child = spawnSync(
+      process.execPath,
+      ['--expose-gc', '--max-old-space-size=8192', fileURLToPath(import.meta.url), '--case', row.name],
+      { encoding: 'utf8' },
+    );
+    if (child.status !== 0) {
+      console.log(
+        `| ${row.title} | failed: ${child.stderr.split('\n').find((line) => line.includes('Error')) ?? ''} |`,
+      );
+      process.exitCode = 1;
+      continue;
+    }
+    const figures = JSON.parse(child.stdout) as Figures;
+    const count = /(\d{4,})$/.exec(row.name);
+    const each = count === null ? '-' : `${((figures.ms * 1000) / Number(count[1])).toFixed(2)} µs`;
+    const bytes = (n: number | undefined): string => (n === undefined ? '-' : `${n.toFixed(0)} B`);
+    const of = (ms: number | undefined): string => (ms === undefined ? '-' : time(ms));
+    const cells = [
+      row.title,
+      time(figures.ms),
+      time(figures.cpuMs),
+      each,
+      of(figures.p50),
+      of(figures.p99),
+      bytes(figures.heldPerValue),
+      bytes(figures.peakPerValue),
+      row.target,
+      row.ligato,
+    ];
+    console.log(`| ${cells.join(' | ')} |`);
+    if (figures.note !== undefined) notes.push(`${row.title}: ${figures.note}`);
+  }
+  if (notes.length > 0) console.log(`\n${notes.join('\n')}`);
+}
+
+const wanted = process.argv.indexOf('--case');
+if (wanted < 0) report();
+else {
+  const row = rows.find(({ name }) => name === process.argv[wanted + 1]);
+  if (row === undefined) throw new Error(`there is no such case; there are ${rows.map(({ name }) => name).join(', ')}`);
+  await warm();
+  console.log(JSON.stringify(await row.run()));
+}

@@ -1,0 +1,352 @@
+// The executor: takes steps that are already in order and carries them out, as many at once as is allowed. It decides
+// nothing.
+//
+//   phase 1 |  lane route: [7 8 9]   lane interface: [3]     one lane per descriptor, each with its limit
+//   phase 2 |  …                                             a phase begins when the one before is over
+//
+// A step is ready when all it comes after have succeeded; if one of them failed it is skipped. Invariant: every step is
+// settled exactly once: done, failed, skipped or stopped.
+
+import { DescriptorError } from '../errors.js';
+import type { BatchOutcome, Call } from './descriptor.js';
+import type { Entry } from './key-space.js';
+import type { Step } from './plan.js';
+
+/** How a step ended. */
+export const Outcome = { open: 0, done: 1, failed: 2, skipped: 3, stopped: 4 } as const;
+
+/** What the executor needs from its caller. */
+export interface ExecutionEnvironment {
+  readonly call: Call;
+  /** How many calls at once, over all descriptors. */
+  readonly concurrency: number;
+  /** Asked before each call; true: start nothing more. */
+  stopped(): boolean;
+  /** Told as soon as a step has succeeded, before anything that waits for it starts. */
+  done(step: Step, metadata: unknown): void;
+  failed(step: Step, error: Error): void;
+  /** Told the time a call took, if it wants to know. */
+  readonly took?: ((entry: Entry, kind: Step['kind'], count: number, ms: number) => void) | undefined;
+}
+
+interface Lane {
+  readonly entry: Entry;
+  queue: number[];
+  head: number;
+  running: number;
+}
+
+/** Calls answered at once before other work of the process gets a turn. */
+const turn = 4096;
+
+/** Carries out a list of steps. */
+export class Execution {
+  /** By step: one of `Outcome`. */
+  readonly outcomes: Uint8Array;
+  readonly #steps: readonly Step[];
+  readonly #environment: ExecutionEnvironment;
+  readonly #waitsFor: Int32Array;
+  readonly #firstEdge: Int32Array | undefined;
+  readonly #edges: Int32Array | undefined;
+  readonly #lanes = new Map<Entry, Lane>();
+  #free: number[] = [];
+  #running = 0;
+  #phase = 1;
+  #openInPhase = 0;
+  #sinceTurn = 0;
+  #finish: (() => void) | undefined;
+
+  constructor(steps: readonly Step[], environment: ExecutionEnvironment) {
+    this.#steps = steps;
+    this.#environment = environment;
+    this.outcomes = new Uint8Array(steps.length);
+    this.#waitsFor = new Int32Array(steps.length);
+    let edges = 0;
+    for (let i = 0; i < steps.length; i += 1) {
+      const count = steps[i]!.after?.length ?? 0;
+      this.#waitsFor[i] = count;
+      edges += count;
+    }
+    if (edges === 0) return;
+    // Successors in one array: those of step i are at firstEdge[i] .. firstEdge[i + 1].
+    const first = new Int32Array(steps.length + 1);
+    for (const { after } of steps) if (after !== undefined) for (const before of after) first[before + 1]! += 1;
+    for (let i = 0; i < steps.length; i += 1) first[i + 1]! += first[i]!;
+    const at = first.slice();
+    const targets = new Int32Array(edges);
+    steps.forEach(({ after }, i) => {
+      if (after !== undefined) for (const before of after) targets[at[before]!++] = i;
+    });
+    this.#firstEdge = first;
+    this.#edges = targets;
+  }
+
+  /** Runs until every step is settled. */
+  async run(): Promise<void> {
+    for (const phase of [1, 2, 3]) {
+      this.#phase = phase;
+      this.#openInPhase = 0;
+      for (let i = 0; i < this.#steps.length; i += 1) {
+        if (this.#steps[i]!.phase !== phase || this.outcomes[i] !== Outcome.open) continue;
+        this.#openInPhase += 1;
+        if (this.#waitsFor[i] === 0) this.#enqueue(i);
+      }
+      while (this.#openInPhase > 0) {
+        this.#pump();
+        if (this.#openInPhase === 0) break;
+        if (this.#running > 0) await new Promise<void>((resolve) => (this.#finish = resolve));
+        else if (this.#sinceTurn >= turn) await new Promise<void>((resolve) => void setImmediate(resolve));
+        this.#sinceTurn = 0;
+      }
+    }
+  }
+
+  #enqueue(i: number): void {
+    const entry = this.#steps[i]!.node?.entry;
+    if (entry === undefined) {
+      this.#free.push(i);
+      return;
+    }
+    let lane = this.#lanes.get(entry);
+    if (lane === undefined) {
+      lane = { entry, queue: [], head: 0, running: 0 };
+      this.#lanes.set(entry, lane);
+    }
+    lane.queue.push(i);
+  }
+
+  #pump(): void {
+    for (let progress = true; progress;) {
+      progress = false;
+      while (this.#free.length > 0) {
+        const free = this.#free;
+        this.#free = [];
+        for (const i of free) {
+          if (this.#environment.stopped()) this.#settle(i, Outcome.stopped);
+          else this.#done(i, undefined);
+        }
+        progress = true;
+      }
+      for (const lane of this.#lanes.values()) {
+        while (lane.head < lane.queue.length) {
+          if (this.#environment.stopped()) {
+            this.#settle(lane.queue[lane.head++]!, Outcome.stopped);
+          } else {
+            if (this.#sinceTurn >= turn) return;
+            if (lane.running >= lane.entry.concurrency || this.#running >= this.#environment.concurrency) break;
+            this.#start(lane);
+          }
+          progress = true;
+        }
+        if (lane.head > 0 && lane.head === lane.queue.length) {
+          lane.queue = [];
+          lane.head = 0;
+        }
+      }
+    }
+  }
+
+  #start(lane: Lane): void {
+    const first = lane.queue[lane.head]!;
+    const { kind } = this.#steps[first]!;
+    if (lane.entry.batches[kind]) {
+      const indexes: number[] = [];
+      while (lane.head < lane.queue.length && indexes.length < lane.entry.batchSize) {
+        const i = lane.queue[lane.head]!;
+        if (this.#steps[i]!.kind !== kind) break;
+        indexes.push(i);
+        lane.head += 1;
+      }
+      this.#sinceTurn += indexes.length;
+      this.#settleBatch(lane, kind, indexes);
+      return;
+    }
+    lane.head += 1;
+    this.#sinceTurn += 1;
+    const step = this.#steps[first]!;
+    const began = this.#began();
+    let answer: unknown;
+    try {
+      answer = call(step, lane.entry, this.#environment.call);
+    } catch (error) {
+      this.#took(lane, kind, 1, began);
+      this.#failed(first, asError(error));
+      return;
+    }
+    if (!isPromise(answer)) {
+      this.#took(lane, kind, 1, began);
+      this.#done(first, answer);
+      return;
+    }
+    this.#begin(lane);
+    answer.then(
+      (metadata) => {
+        this.#took(lane, kind, 1, began);
+        this.#done(first, metadata);
+        this.#end(lane);
+      },
+      (error: unknown) => {
+        this.#took(lane, kind, 1, began);
+        this.#failed(first, asError(error));
+        this.#end(lane);
+      },
+    );
+  }
+
+  #settleBatch(lane: Lane, kind: Step['kind'], indexes: readonly number[]): void {
+    const began = this.#began();
+    const settle = (outcomes: readonly BatchOutcome<unknown>[]): void => {
+      this.#took(lane, kind, indexes.length, began);
+      if (outcomes.length !== indexes.length) {
+        fail(
+          new DescriptorError(
+            'ERR_SCHEDULER_DESCRIPTOR_BATCH',
+            `${kind} of ${indexes.length} values by ${lane.entry.name}: it gave ${outcomes.length} outcomes; one per value is due`,
+          ),
+        );
+        return;
+      }
+      indexes.forEach((index, i) => {
+        const outcome = outcomes[i]!;
+        if ('error' in outcome) this.#failed(index, outcome.error);
+        else this.#done(index, outcome.metadata);
+      });
+    };
+    const fail = (error: Error): void => {
+      for (const index of indexes) this.#failed(index, error);
+    };
+    let answer: unknown;
+    try {
+      answer = callBatch(
+        indexes.map((i) => this.#steps[i]!),
+        lane.entry,
+        this.#environment.call,
+      );
+    } catch (error) {
+      fail(asError(error));
+      return;
+    }
+    if (!isPromise(answer)) {
+      settle(answer as readonly BatchOutcome<unknown>[]);
+      return;
+    }
+    this.#begin(lane);
+    answer.then(
+      (outcomes) => {
+        settle(outcomes as readonly BatchOutcome<unknown>[]);
+        this.#end(lane);
+      },
+      (error: unknown) => {
+        fail(asError(error));
+        this.#end(lane);
+      },
+    );
+  }
+
+  #began(): number {
+    return this.#environment.took === undefined ? 0 : performance.now();
+  }
+
+  #took(lane: Lane, kind: Step['kind'], count: number, began: number): void {
+    this.#environment.took?.(lane.entry, kind, count, performance.now() - began);
+  }
+
+  #begin(lane: Lane): void {
+    lane.running += 1;
+    this.#running += 1;
+  }
+
+  #end(lane: Lane): void {
+    lane.running -= 1;
+    this.#running -= 1;
+    const finish = this.#finish;
+    this.#finish = undefined;
+    finish?.();
+  }
+
+  #done(i: number, metadata: unknown): void {
+    this.#environment.done(this.#steps[i]!, metadata);
+    this.#settle(i, Outcome.done);
+  }
+
+  #failed(i: number, error: Error): void {
+    this.#environment.failed(this.#steps[i]!, error);
+    this.#settle(i, Outcome.failed);
+  }
+
+  #settle(settled: number, how: number): void {
+    const stack: { i: number; how: number }[] = [];
+    let i = settled;
+    let outcome = how;
+    for (;;) {
+      if (this.outcomes[i] === Outcome.open) {
+        this.outcomes[i] = outcome;
+        if (this.#steps[i]!.phase === this.#phase) this.#openInPhase -= 1;
+        if (this.#edges !== undefined) {
+          const end = this.#firstEdge![i + 1]!;
+          for (let e = this.#firstEdge![i]!; e < end; e += 1) {
+            const next = this.#edges[e]!;
+            if (outcome !== Outcome.done) {
+              stack.push({ i: next, how: outcome === Outcome.stopped ? Outcome.stopped : Outcome.skipped });
+            } else if ((this.#waitsFor[next]! -= 1) === 0 && this.#steps[next]!.phase === this.#phase) {
+              this.#enqueue(next);
+            }
+          }
+        }
+      }
+      const next = stack.pop();
+      if (next === undefined) return;
+      i = next.i;
+      outcome = next.how;
+    }
+  }
+}
+
+function call(step: Step, entry: Entry, context: Call): unknown {
+  const { descriptor } = entry;
+  const node = step.node!;
+  switch (step.kind) {
+    case 'create':
+      return descriptor.create?.({ key: node.key, value: step.value }, context);
+    case 'update':
+      return descriptor.update!(
+        { key: node.key, previous: step.previous, value: step.value, metadata: node.metadata },
+        context,
+      );
+    case 'delete':
+      return descriptor.remove?.({ key: node.key, value: step.previous, metadata: node.metadata }, context);
+    case 'gate':
+      return undefined;
+  }
+}
+
+function callBatch(steps: readonly Step[], entry: Entry, context: Call): unknown {
+  const { descriptor } = entry;
+  switch (steps[0]!.kind) {
+    case 'create':
+      return descriptor.createBatch!(
+        steps.map(({ node, value }) => ({ key: node!.key, value })),
+        context,
+      );
+    case 'update':
+      return descriptor.updateBatch!(
+        steps.map(({ node, value, previous }) => ({ key: node!.key, previous, value, metadata: node!.metadata })),
+        context,
+      );
+    case 'delete':
+      return descriptor.removeBatch!(
+        steps.map(({ node, previous }) => ({ key: node!.key, value: previous, metadata: node!.metadata })),
+        context,
+      );
+    case 'gate':
+      return [];
+  }
+}
+
+function isPromise(answer: unknown): answer is Promise<unknown> {
+  return typeof answer === 'object' && answer !== null && typeof (answer as { then?: unknown }).then === 'function';
+}
+
+function asError(error: unknown): Error {
+  return error instanceof Error ? error : new Error(String(error));
+}
