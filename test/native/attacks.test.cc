@@ -449,8 +449,7 @@ TEST_F(Attack, Number19_InitAndThenSilence) {
 
 TEST_F(Attack, Number20_AModeThatTheInterfaceDoesNotHave) {
   for (uint8_t mode : {1, 2, 255}) {
-    refuse(
-        Reason::mode, "mode mismatch", [](auto&) {}, {.mode = mode}, false);
+    refuse(Reason::mode, "mode mismatch", [](auto&) {}, {.mode = mode});
   }
 }
 

@@ -486,16 +486,25 @@ struct Wire {
       place.offset = static_cast<uint32_t>(ring * r);
       place.log2_size = log2;
       place.event = make_eventfd();
-      uint8_t* base = client.regions[0].mapping->data() + place.offset;
-      memif::store<uint32_t>(base, 0, memif::kCookie);
-      memif::store<uint16_t>(base, 6, start);
-      memif::store<uint16_t>(base, line, start);
       memif::RingPlace other = {place.s2m, 0, 0, place.offset, log2, duplicate(place.event.get())};
       (place.s2m ? server.s2m : server.m2s).push_back(std::move(other));
       (place.s2m ? client.s2m : client.m2s).push_back(std::move(place));
     }
     for (uint64_t i = 0; i < slots * 2; i++)
       buffers.push_back(static_cast<uint32_t>(i * size));
+    rewind(start);
+  }
+
+  // Everything as it was in the beginning.
+  void rewind(uint16_t start) {
+    for (const auto& region : client.regions)
+      std::memset(region.mapping->data(), 0, region.mapping->size());
+    for (bool s2m : {true, false}) {
+      uint8_t* base = client.regions[0].mapping->data() + place(memif::Role::client, s2m).offset;
+      memif::store<uint32_t>(base, 0, memif::kCookie);
+      memif::store<uint16_t>(base, 6, start);
+      memif::store<uint16_t>(base, cache_line, start);
+    }
     start_ = start;
   }
 
