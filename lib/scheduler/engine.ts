@@ -39,6 +39,8 @@ export class Run {
   readonly isOwn: (node: Node) => boolean;
   readonly blocked: Node[] = [];
   readonly failed: { node: Node; error: SchedulerError; retriable: boolean }[] = [];
+  /** Values that had failed and are now out of the way: another try is due. */
+  freed: Node[] = [];
   /** Retrievals of whole key spaces that failed. */
   readonly unread: { entry: Entry; error: SchedulerError }[] = [];
   stop: StopReason | undefined = undefined;
@@ -154,8 +156,9 @@ export class Engine {
       took: this.metrics.took,
     });
     await execution.run();
-    const again = new Set<Node>();
-    if (run.failed.length === 0 && run.stop === undefined) return [];
+    const again = new Set<Node>(run.freed);
+    run.freed = [];
+    if (run.failed.length === 0 && run.stop === undefined) return [...again];
     draft.steps.forEach((step, i) => {
       const outcome = execution.outcomes[i];
       if (step.node === undefined || outcome === Outcome.done) return;
@@ -171,6 +174,7 @@ export class Engine {
     const { node, kind } = step;
     if (node === undefined) return;
     const before = node.applied;
+    if (kind === 'delete' && (node.bits & Bit.stuck) !== 0 && node.desired !== undefined) run.freed.push(node);
     node.bits &= ~Bit.stuck;
     if (kind === 'delete') {
       this.graph.setApplied(node, undefined, undefined, []);
