@@ -131,7 +131,7 @@ void t.test('every program in examples/ runs', async (t) => {
   const listed = programs.map(({ name }) => name);
   const unknown = written
     .map((name) => name.replace(/\.ts$/, ''))
-    .filter((name) => !listed.includes(name) && !chapters.some((text) => text.includes(`'${name}'`)));
+    .filter((name) => !listed.includes(name) && !chapters.some((text) => new RegExp(`\\b${name}\\b`).test(text)));
   t.strictSame(unknown, [], 'every program is in the list of this chapter, or run by another one');
   for (const { name, args, use, code = 0 } of programs) {
     await t.test(name, { timeout: 60_000 }, async (t) => {
