@@ -15,7 +15,7 @@ import { Host } from '../memif/host.js';
 import { numberAt, ping, putNumber, readNumber, udpFlows } from '../memif/packets.js';
 import { Count, type HostOrders } from './shared.js';
 
-const burstSize = 256;
+const burstSize = 64;
 const tickMs = 1;
 const turnMs = 0.2;
 const pingEveryMs = 5;

@@ -30,7 +30,7 @@ export interface BenchFlags extends InterfaceFlags, AddressFlags {
   wait: number;
 }
 
-const burstSize = 256;
+const burstSize = 64;
 const turnMs = 5;
 const tag = 0x6e76; // "nv"
 

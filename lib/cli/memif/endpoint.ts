@@ -10,6 +10,9 @@ import type { Memif, RxQueue, TxQueue } from '../../memif/index.js';
 import { arpRequestFrame, isIpv4, neighborSolicitationFrame, normalizeIp } from '../../net/index.js';
 import type { Host, Question } from './host.js';
 
+/** A sixteenth of the usual ring: two busy sides then do not wait for each other. */
+const burstSize = 64;
+
 /** Shortest room that is reserved for an answer: ARP and neighbor discovery may be longer than their question. */
 const minRoom = 128;
 
@@ -35,7 +38,7 @@ export class Endpoint {
 
   #take(rx: RxQueue): void {
     const { host, memif } = this;
-    const burst = rx.peek(256);
+    const burst = rx.peek(burstSize);
     if (burst.count === 0) return;
     const tx: TxQueue | undefined = memif.tx[rx.index] ?? memif.tx[0];
     let room = minRoom;
