@@ -18,6 +18,8 @@ export interface TestpmdOptions {
   devices: readonly string[];
   /** rxonly, txonly, io, macswap, icmpecho .. */
   mode: string;
+  /** Further options in front of the double dash: `--single-file-segments` for zero-copy. */
+  eal?: readonly string[];
   /** Further options of testpmd, behind the double dash. */
   more?: readonly string[];
 }
@@ -34,7 +36,7 @@ export class Testpmd {
   #cycle: { rx: number; tx: number } = { rx: 0, tx: 0 };
 
   constructor(options: TestpmdOptions) {
-    const { cpu, devices, mode, more = [] } = options;
+    const { cpu, devices, mode, eal = [], more = [] } = options;
     const prefix = `nodevpp${process.pid}x${++started}`;
     this.#child = spawn(
       'dpdk-testpmd',
@@ -43,6 +45,7 @@ export class Testpmd {
         ...['-m', '256', '--no-pci'],
         ...['--lcores', `0@${cpu},1@${cpu}`],
         `--file-prefix=${prefix}`,
+        ...eal,
         ...devices.map((device, i) => `--vdev=net_memif${i},${device}`),
         '--',
         `--forward-mode=${mode}`,

@@ -37,6 +37,14 @@ export function govpp(): { command: string[] } | { missing: string } {
   return failed === undefined ? { command: [binary] } : { missing: failed };
 }
 
+/** The command that runs test/clients/gomemif, or why it cannot. */
+export function gomemif(): { command: string[] } | { missing: string } {
+  const binary = join(cache, 'gomemif');
+  mkdirSync(cache, { recursive: true });
+  const failed = tool('go', ['build', '-o', binary, '.'], join(root, 'test/clients/gomemif'));
+  return failed === undefined ? { command: [binary] } : { missing: failed };
+}
+
 /** Runs a client; `onLine` sees each object it prints as it prints it. */
 export function runClient(
   command: readonly string[],
