@@ -170,7 +170,10 @@ export class Existence {
       queue.push(dependant);
     };
     for (const node of seeds) {
-      if ((node.bits & Bit.news) !== 0 && there(node, Picture.will)) eachDependant(this.graph, node, () => true, visit);
+      // What was uncertain and is to be made anew carries new values again.
+      const renewed = (node.bits & Bit.uncertain) !== 0 && !pinned(node);
+      if (((node.bits & Bit.news) !== 0 || renewed) && there(node, Picture.will))
+        eachDependant(this.graph, node, () => true, visit);
     }
     // The queue grows while it is walked. A selector's dependants are told once, when it has its first match.
     for (const node of queue) {

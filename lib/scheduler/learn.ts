@@ -46,13 +46,14 @@ export function learn(
     }
   }
   const before = node.applied;
+  const uncertain = (node.bits & Bit.uncertain) !== 0;
   if (node.desired !== undefined) {
     const same = (node.bits & Bit.invalid) === 0 && (entry === undefined || entry.equal(node.key, node.desired, value));
     const deps = same ? node.deps : graph.compile(dependenciesOf(entry, node.key, value));
     const known = existed && before !== undefined && (entry?.equal(node.key, before, value) ?? true);
     graph.setApplied(node, same ? node.desired : value, metadata, deps);
     node.bits = (node.bits & ~Bit.foreign) | Bit.owned;
-    if (!known || !same) surprise(node);
+    if (!known || !same || uncertain) surprise(node);
   } else {
     const owned = (node.bits & Bit.owned) !== 0;
     const deps = owned ? graph.compile(dependenciesOf(entry, node.key, value)) : [];
@@ -60,7 +61,7 @@ export function learn(
     graph.setApplied(node, value, metadata, deps);
     node.bits &= ~Bit.foreign;
     if (!owned && origin !== 'ours') node.bits |= Bit.foreign;
-    if (!known || owned) surprise(node);
+    if (!known || owned || uncertain) surprise(node);
   }
   learnChildren(graph, node, value, surprise);
 }
