@@ -42,7 +42,27 @@ const variants = {
 
 const runUnder = {
   // Every kind of leak but the still-reachable, which are what the C++ library keeps for its own use.
-  valgrind: ['valgrind', '-q', '--error-exitcode=99', '--leak-check=full', '--errors-for-leak-kinds=definite,possible'],
+  // Registers are kept exact at every access to memory: after a fault that a handler has mended the access is repeated.
+  valgrind: [
+    'valgrind',
+    '-q',
+    '--error-exitcode=99',
+    '--leak-check=full',
+    '--errors-for-leak-kinds=definite,possible',
+    '--vex-iropt-register-updates=allregs-at-mem-access',
+  ],
+};
+
+/**
+ * Tests that a variant's tool does not let happen: valgrind keeps the limit of descriptors for itself, and has its own
+ * idea of threads after a fork. The other variants run them.
+ */
+const leftOut = {
+  valgrind: [
+    'Listening.RestsWhenThereAreNoDescriptorsForANewClientAndGoesOnWhenThereAre',
+    'SocketMessages.SayWhenThereWasNoRoomForADescriptorInThisProcess',
+    'Doorbells.CanBeRungFromManyThreadsAndAfterAFork',
+  ],
 };
 
 const sanitizerOptions = {
@@ -144,13 +164,19 @@ async function build(variant, settings) {
   return result.ended;
 }
 
+/** The filter that leaves out what a variant's tool does not let happen. */
+function leftOutOf(variant) {
+  const names = leftOut[variant] ?? [];
+  return names.length === 0 ? [] : [`--gtest_filter=-${names.join(':')}`];
+}
+
 /** Runs one test program and reports each of its tests. */
 async function runTests(variant, settings, name) {
   const folder = join(root, 'build', settings.folder);
   const json = join(folder, 'tests', `${name}.json`);
   rmSync(json, { force: true });
   const [command, ...args] = [...(runUnder[variant] ?? []), join(folder, 'tests', `test-${name}`)];
-  const { ended, output } = await run(command, [...args, `--gtest_output=json:${json}`], {
+  const { ended, output } = await run(command, [...args, ...leftOutOf(variant), `--gtest_output=json:${json}`], {
     timeoutMs: settings.slow ? 600_000 : 180_000,
     env: { ...process.env, ...sanitizerOptions, NODE_VPP_TEST_VARIANT: variant },
   });
