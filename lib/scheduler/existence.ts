@@ -59,7 +59,7 @@ export function met(dep: Dependency, self: Node, picture: number): boolean {
 
 /** An uncertain value that this plan is to remove and create anew counts in the end. */
 function replaceable(node: Node, picture: number): boolean {
-  return picture === Picture.will && !pinned(node);
+  return picture === Picture.will && !pinned(node) && (node.bits & Bit.touched) !== 0 && wants(node);
 }
 
 function own(choice: Choice, node: Node, picture: number): number {

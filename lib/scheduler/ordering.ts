@@ -363,7 +363,7 @@ export class Ordering {
 
   #ready(node: Node): boolean {
     const parent = node.parent;
-    if (parent !== undefined && (parent.bits & (Bit.inUp | Bit.raised)) === Bit.inUp) {
+    if (!parentReady(node)) {
       scratchOf(node).watch = parent;
       return false;
     }
@@ -497,11 +497,7 @@ export class Ordering {
     if (members.length === 0) return;
     for (;;) {
       for (const node of members) this.#markRaised(node);
-      const fit = members.filter(
-        (node) =>
-          allMet(node.deps, node, Picture.up) &&
-          (node.parent === undefined || (node.parent.bits & (Bit.inUp | Bit.raised)) !== Bit.inUp),
-      );
+      const fit = members.filter((node) => allMet(node.deps, node, Picture.up) && parentReady(node));
       if (fit.length === members.length) break;
       for (const node of members) this.#unmarkRaised(node);
       for (const node of members) if (!fit.includes(node)) node.bits &= ~(Bit.inUp | Bit.will);
@@ -552,6 +548,13 @@ function precede(node: Node, before: Node | Choice): void {
   const scratch = scratchOf(node);
   scratch.wait += 1;
   (scratch.before ??= []).push(before);
+}
+
+/** Whether the value it is derived from is there, and as it should be. */
+function parentReady(node: Node): boolean {
+  const { parent } = node;
+  if (parent === undefined) return true;
+  return there(parent, Picture.up) && (parent.bits & (Bit.inUp | Bit.raised)) !== Bit.inUp;
 }
 
 function depth(node: Node): number {
