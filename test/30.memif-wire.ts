@@ -495,16 +495,6 @@ void t.test(
           await peer.write('memory', place.head(false), u16(1));
         },
       ],
-      [
-        'an eventfd that blocks',
-        'RING',
-        /eventfd was made unusable/,
-        async (peer, place) => {
-          await peer.do('nonblocking', { fd: 'e1', on: false });
-          await peer.write('memory', place.slot(false, 0), descriptor(0, 0, 2048));
-          await peer.write('memory', place.head(false), u16(1));
-        },
-      ],
       ['DISCONNECT', 'PEER_REFUSED', /bye/, (peer) => peer.send(message(Type.disconnect, [6, 'bye']))],
       [
         'ADD_REGION after CONNECT',
@@ -627,12 +617,6 @@ void t.test('a server that breaks the rules in shared memory loses its client', 
       'INDEX',
       /tx queue 0/,
       (peer, offered, place) => peer.write(rings(offered), place.tail(true), u16(500)),
-    ],
-    [
-      'an eventfd that blocks',
-      'RING',
-      /eventfd/,
-      (peer, offered) => peer.do('nonblocking', { fd: offered.rings[0]!.fd, on: false }),
     ],
     ['SIGKILL', 'PEER_CLOSED', /closed the connection/, (peer) => peer.end('SIGKILL')],
   ];
