@@ -177,7 +177,7 @@ void t.test('worker.terminate() in the middle of traffic ends the connection and
   share(server, { rx: [0] }).close(); // a port that nobody opened
   await until('up again', () => server.isUp && !server.rx[0]!.lent);
   await server.destroy();
-  await until('all is given back', () => holdings().maps <= before.maps && holdings().fds <= before.fds + 4).catch(() =>
+  await until('all is given back', () => holdings().maps <= before.maps && holdings().fds <= before.fds + 6).catch(() =>
     t.fail(`${JSON.stringify([before, holdings()])} ${descriptors().join(' ')}`),
   );
 });
