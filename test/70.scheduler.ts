@@ -27,6 +27,7 @@ import {
 } from 'node-vpp/scheduler';
 
 const root = fileURLToPath(new URL('../../..', import.meta.url));
+t.setTimeout(600_000);
 
 interface Interface {
   readonly ips?: readonly string[];

@@ -13,6 +13,9 @@ import type { MockCall, MockSouthbound, Selector } from 'node-vpp/scheduler';
 const cases = Number(process.env.SCHEDULER_CASES ?? 2000);
 const seed = Number(process.env.SCHEDULER_SEED ?? Date.now() & 0x7fffffff);
 
+// The long run takes its time.
+t.setTimeout(Math.max(600_000, cases * 100));
+
 /** Plays until something is wrong, and says what: seed, place and cause. */
 async function assertAsync<T>(property: fc.IAsyncProperty<T>, numRuns: number): Promise<void> {
   const run = await fc.check(property, { numRuns, seed });
