@@ -353,7 +353,7 @@ TEST(Bridging, EndsWhenMemoryIsTakenAwayUnderIt) {
 }
 
 TEST(Bridging, CarriesManyPacketsUnderLoadInOrder) {
-  uint32_t packets = test::instrumented() ? 2'000 : 20'000;
+  uint32_t packets = test::scaled(20'000);
   for (int spin_us : {-1, 20, 0}) {
     Bridged both(Wire(6, 128), Wire(5, 96), Role::server, Role::client, spin_us);
     ASSERT_TRUE(both.start());
@@ -369,19 +369,17 @@ TEST(Bridging, CarriesManyPacketsUnderLoadInOrder) {
       }
     });
     std::mt19937 random(1);
-    auto end = test::Clock::now() + std::chrono::seconds(60);
-    for (uint32_t i = 0; i < packets && !failed;) {
-      auto packet = receive(both.from_right);
-      if (!packet) {
-        std::this_thread::yield();
-        failed = test::Clock::now() > end;
-        continue;
-      }
-      if (*packet != numbered(i, 4 + random() % 250)) failed = true;
-      i++;
+    uint32_t received = 0;
+    while (received < packets && !failed) {
+      // How long all of them take says something of the machine only; that no other one comes is a failure.
+      Packet packet = receive_soon(both.from_right);
+      if (packet != numbered(received, 4 + random() % 250))
+        failed = true;
+      else
+        received++;
     }
     sender.join();
-    EXPECT_FALSE(failed);
+    EXPECT_EQ(received, packets);
     both.bridge->stop();
     EXPECT_EQ(both.bridge->counters(0).packets, packets);
     EXPECT_EQ(both.bridge->counters(0).too_long, 0u);

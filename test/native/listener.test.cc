@@ -21,8 +21,9 @@ protected:
   std::string name = test::unique_name();
   Witness sees;
   Witness client_sees;
-  std::unique_ptr<Listener> listener = std::make_unique<Listener>(poller, "tested", 5000, 64);
-  std::unique_ptr<Interface> server = std::make_unique<Interface>(poller, sees, test::server_options(), 5000);
+  std::unique_ptr<Listener> listener = std::make_unique<Listener>(poller, "tested", test::kHandshakeMs, 64);
+  std::unique_ptr<Interface> server =
+      std::make_unique<Interface>(poller, sees, test::server_options(), test::kHandshakeMs);
   test::Holdings before;
 
   void SetUp() override {
@@ -57,16 +58,17 @@ TEST_F(Listening, ServesManyIdsAndTellsStrangersThatThereIsNone) {
   std::vector<std::unique_ptr<Interface>> servers;
   std::vector<std::unique_ptr<Interface>> clients;
   for (uint32_t id = 1; id < 20; id++) {
-    servers.push_back(std::make_unique<Interface>(poller, sees, test::server_options(id * 1000), 5000));
+    servers.push_back(
+        std::make_unique<Interface>(poller, sees, test::server_options(id * 1000), test::kHandshakeMs));
     ASSERT_TRUE(listener->attach(*servers.back()));
-    clients.push_back(
-        std::make_unique<Interface>(poller, client_sees, test::client_options(id * 1000, 2), 5000));
+    clients.push_back(std::make_unique<Interface>(poller, client_sees, test::client_options(id * 1000, 2),
+                                                  test::kHandshakeMs));
     ASSERT_FALSE(clients.back()->connect(test::address_of(name)));
   }
   EXPECT_TRUE(poller.run_until([&] { return sees.ups == 19 && client_sees.ups == 19; }));
   EXPECT_EQ(clients[4]->connection()->session().peer_interface_name, "srv5000");
   EXPECT_EQ(servers[4]->connection()->peer().pid, ::getpid());
-  Interface stranger(poller, client_sees, test::client_options(77), 5000);
+  Interface stranger(poller, client_sees, test::client_options(77), test::kHandshakeMs);
   ASSERT_FALSE(stranger.connect(test::address_of(name)));
   EXPECT_TRUE(poller.run_until([&] { return client_sees.refusals == 1; }));
   EXPECT_STREQ(reason_name(client_sees.last.reason), "PEER_REFUSED");
@@ -84,7 +86,7 @@ TEST_F(Listening, PromisesInHelloWhatItsMostGenerousInterfaceTakes) {
   InterfaceOptions options = test::server_options(1);
   options.s2m_rings = 8;
   options.m2s_rings = 3;
-  Interface generous(poller, sees, options, 5000);
+  Interface generous(poller, sees, options, test::kHandshakeMs);
   ASSERT_TRUE(listener->attach(generous));
   EXPECT_EQ(hello().max_s2m_ring, 7);
   EXPECT_EQ(hello().max_m2s_ring, 2);
@@ -124,9 +126,9 @@ TEST_F(Listening, GivesTheInterfaceToTheFirstOfTwoWhoFinishes) {
 }
 
 TEST_F(Listening, AttachesAnIdOnceAndAnInterfaceToOneListener) {
-  Interface same(poller, sees, test::server_options(), 5000);
+  Interface same(poller, sees, test::server_options(), test::kHandshakeMs);
   EXPECT_FALSE(listener->attach(same));
-  Listener other(poller, "other", 5000, 64);
+  Listener other(poller, "other", test::kHandshakeMs, 64);
   EXPECT_FALSE(other.attach(*server));
   EXPECT_FALSE(listener->attach(*server));
   listener->detach(*server);
@@ -142,7 +144,7 @@ TEST_F(Listening, SendsAwayWhoWasLetInUnderTheRulesOfAnInterfaceThatIsGone) {
   server.reset();
   InterfaceOptions options = test::server_options();
   options.has_secret = true;
-  server = std::make_unique<Interface>(poller, sees, options, 5000);
+  server = std::make_unique<Interface>(poller, sees, options, test::kHandshakeMs);
   ASSERT_TRUE(listener->attach(*server));
   EXPECT_EQ(peer.farewell(poller), "interface deleted");
   EXPECT_EQ(listener->pending(), 0u);
@@ -174,7 +176,7 @@ TEST_F(Listening, MayBeToldToDisconnectWhileItReportsUp) {
   client_sees.on_up = [](Interface& interface) {
     interface.disconnect({Reason::closed, "not this one", {}});
   };
-  Interface connecting(poller, client_sees, test::client_options(), 5000);
+  Interface connecting(poller, client_sees, test::client_options(), test::kHandshakeMs);
   ASSERT_FALSE(connecting.connect(test::address_of(name)));
   ASSERT_TRUE(poller.run_until([&] { return client_sees.downs == 1 && sees.downs == 2; }));
   EXPECT_EQ(sees.last.text, "not this one");
@@ -193,11 +195,12 @@ TEST_F(Listening, MayLoseAnInterfaceWhileThatReportsUpOrDown) {
     if (!up) peer.close();
     EXPECT_TRUE(poller.run_until([&] { return server == nullptr; }));
     poller.settle();
-    server = std::make_unique<Interface>(poller, sees, test::server_options(), 5000);
+    server = std::make_unique<Interface>(poller, sees, test::server_options(), test::kHandshakeMs);
     ASSERT_TRUE(listener->attach(*server));
   }
   for (bool up : {true, false}) {
-    auto connecting = std::make_unique<Interface>(poller, client_sees, test::client_options(), 5000);
+    auto connecting =
+        std::make_unique<Interface>(poller, client_sees, test::client_options(), test::kHandshakeMs);
     client_sees.on_up = client_sees.on_down = nullptr;
     (up ? client_sees.on_up : client_sees.on_down) = [&](Interface&) { auto gone = std::move(connecting); };
     ASSERT_FALSE(connecting->connect(test::address_of(name)));
@@ -236,7 +239,7 @@ TEST_F(Listening, MayBeClosedWhileItAsksWhetherTheOneBeforeHasGone) {
       sys::ListenOutcome outcome{};
       ASSERT_FALSE(listener->listen(test::address_of(name), {}, &outcome));
     }
-    server = std::make_unique<Interface>(poller, sees, test::server_options(), 5000);
+    server = std::make_unique<Interface>(poller, sees, test::server_options(), test::kHandshakeMs);
     ASSERT_TRUE(listener->attach(*server));
   }
 }
@@ -260,7 +263,7 @@ TEST_F(Listening, TellsAClientWhatThePeerSaidBeforeItWent) {
   sys::ListenOutcome outcome{};
   std::string other = test::unique_name();
   ASSERT_FALSE(sys::listen_seqpacket(test::address_of(other), {}, &socket, &outcome));
-  Interface connecting(poller, client_sees, test::client_options(), 5000);
+  Interface connecting(poller, client_sees, test::client_options(), test::kHandshakeMs);
   ASSERT_FALSE(connecting.connect(test::address_of(other)));
   RawPeer peer(sys::Fd(::accept4(socket.get(), nullptr, nullptr, SOCK_CLOEXEC | SOCK_NONBLOCK)));
   peer.send(emit(Hello{}));
@@ -279,12 +282,14 @@ TEST_F(Listening, RestsWhenThereAreNoDescriptorsForANewClientAndGoesOnWhenThereA
   RawPeer peer = RawPeer::to(name);
   struct rlimit low = {static_cast<rlim_t>(peer.fd()) + 1, limit.rlim_max};
   ::setrlimit(RLIMIT_NOFILE, &low);
+  // Each time it looks and rests is two turns, and a rest takes 100 ms.
   size_t turns = poller.turns();
-  poller.run_until([] { return false; }, 450);
-  turns = poller.turns() - turns;
+  auto begin = test::Clock::now();
+  bool looked_again = poller.run_until([&] { return poller.turns() - turns >= 8; });
+  auto took = test::Clock::now() - begin;
   ::setrlimit(RLIMIT_NOFILE, &limit);
-  EXPECT_LE(turns, 12u) << "it was spinning";
-  EXPECT_GE(turns, 3u) << "it never looked again";
+  EXPECT_TRUE(looked_again);
+  EXPECT_GE(took, std::chrono::milliseconds(300)) << "it was spinning";
   EXPECT_EQ(listener->counters().accepted, 0u);
   EXPECT_EQ(peer.receive_type(poller), 2);
 }
@@ -296,7 +301,7 @@ TEST_F(Listening, TurnsAClientAwayWhenItCannotBeWatched) {
     EXPECT_EQ(peer.receive_type(poller), -1);
     EXPECT_STREQ(reason_name(listener->last_refusal().reason), "SYSTEM");
     EXPECT_EQ(listener->pending(), 0u);
-    Interface connecting(poller, client_sees, test::client_options(), 5000);
+    Interface connecting(poller, client_sees, test::client_options(), test::kHandshakeMs);
     client_sees.refusals = 0;
     poller.fail_watch(which);
     EXPECT_FALSE(connecting.connect(test::address_of(name)));
@@ -304,7 +309,7 @@ TEST_F(Listening, TurnsAClientAwayWhenItCannotBeWatched) {
     EXPECT_EQ(client_sees.last.error.err, ENOSPC);
     poller.settle();
   }
-  Listener other(poller, "other", 5000, 64);
+  Listener other(poller, "other", test::kHandshakeMs, 64);
   sys::ListenOutcome outcome{};
   for (unsigned which : {1u, 2u}) {
     poller.fail_watch(which);
@@ -314,7 +319,7 @@ TEST_F(Listening, TurnsAClientAwayWhenItCannotBeWatched) {
 }
 
 TEST_F(Listening, SaysWhyAClientCannotConnect) {
-  Interface connecting(poller, client_sees, test::client_options(), 5000);
+  Interface connecting(poller, client_sees, test::client_options(), test::kHandshakeMs);
   EXPECT_EQ(connecting.connect(test::address_of(test::unique_name())).err, ECONNREFUSED);
   EXPECT_EQ(connecting.connect(test::address_of("/nowhere/memif.sock")).err, ENOENT);
   ASSERT_FALSE(connecting.connect(test::address_of(name)));
@@ -354,7 +359,7 @@ protected:
 
 TEST_F(SocketFile, GoesAwayWithUs) {
   {
-    Listener listener(poller, "tested", 5000, 64);
+    Listener listener(poller, "tested", test::kHandshakeMs, 64);
     ASSERT_FALSE(listener.listen(test::address_of(path), {}, &outcome));
     EXPECT_EQ(outcome, sys::ListenOutcome::fresh);
     EXPECT_TRUE(exists());
@@ -366,7 +371,7 @@ TEST_F(SocketFile, IsReplacedWhenNobodyListensOnIt) {
   for (int type : {SOCK_SEQPACKET, SOCK_STREAM, SOCK_DGRAM}) {
     make_stale(type);
     ASSERT_TRUE(exists());
-    Listener listener(poller, "tested", 5000, 64);
+    Listener listener(poller, "tested", test::kHandshakeMs, 64);
     ASSERT_FALSE(listener.listen(test::address_of(path), {}, &outcome)) << type;
     EXPECT_EQ(outcome, sys::ListenOutcome::replaced_stale);
     RawPeer peer = RawPeer::to(path);
@@ -380,7 +385,7 @@ TEST_F(SocketFile, IsLeftAloneWhenSomebodyListensOnIt) {
     auto address = test::address_of(path);
     ASSERT_EQ(::bind(live.get(), reinterpret_cast<sockaddr*>(&address.address), address.length), 0);
     ASSERT_EQ(type == SOCK_DGRAM ? 0 : ::listen(live.get(), 1), 0);
-    Listener listener(poller, "tested", 5000, 64);
+    Listener listener(poller, "tested", test::kHandshakeMs, 64);
     EXPECT_EQ(listener.listen(test::address_of(path), {}, &outcome).err, EADDRINUSE) << type;
     EXPECT_TRUE(exists());
     ::unlink(path.c_str());
@@ -391,13 +396,13 @@ TEST_F(SocketFile, IsLeftAloneWhenSomebodyListensOnIt) {
   std::vector<sys::Fd> waiting(4);
   for (auto& fd : waiting)
     sys::connect_seqpacket(test::address_of(path), &fd);
-  Listener listener(poller, "tested", 5000, 64);
+  Listener listener(poller, "tested", test::kHandshakeMs, 64);
   EXPECT_EQ(listener.listen(test::address_of(path), {}, &outcome).err, EADDRINUSE);
 }
 
 TEST_F(SocketFile, IsNeverAFileOfAnotherKind) {
   ASSERT_GE(sys::Fd(::open(path.c_str(), O_CREAT | O_WRONLY | O_CLOEXEC, 0600)).get(), 0);
-  Listener listener(poller, "tested", 5000, 64);
+  Listener listener(poller, "tested", test::kHandshakeMs, 64);
   EXPECT_EQ(listener.listen(test::address_of(path), {}, &outcome).err, EEXIST);
   EXPECT_TRUE(exists());
   ::unlink(path.c_str());
@@ -408,10 +413,10 @@ TEST_F(SocketFile, IsNeverAFileOfAnotherKind) {
 }
 
 TEST_F(SocketFile, OfSomebodyElseIsNotRemoved) {
-  Listener first(poller, "tested", 5000, 64);
+  Listener first(poller, "tested", test::kHandshakeMs, 64);
   ASSERT_FALSE(first.listen(test::address_of(path), {}, &outcome));
   ::unlink(path.c_str());
-  Listener second(poller, "tested", 5000, 64);
+  Listener second(poller, "tested", test::kHandshakeMs, 64);
   ASSERT_FALSE(second.listen(test::address_of(path), {}, &outcome));
   first.close();
   EXPECT_TRUE(exists());
@@ -421,7 +426,7 @@ TEST_F(SocketFile, OfSomebodyElseIsNotRemoved) {
 
 TEST_F(SocketFile, HasTheModeAndOwnerThatWereGiven) {
   mode_t umask_before = ::umask(0077);
-  Listener listener(poller, "tested", 5000, 64);
+  Listener listener(poller, "tested", test::kHandshakeMs, 64);
   sys::ListenOptions options;
   options.mode = 0666;
   if (::geteuid() == 0) options.uid = options.gid = 12345;
@@ -445,7 +450,7 @@ TEST_F(SocketFile, HasTheModeAndOwnerThatWereGiven) {
 }
 
 TEST_F(SocketFile, IsNotLeftBehindWhenListeningFails) {
-  Listener listener(poller, "tested", 5000, 64);
+  Listener listener(poller, "tested", test::kHandshakeMs, 64);
   poller.fail_watch(1);
   EXPECT_EQ(listener.listen(test::address_of(path), {}, &outcome).err, ENOSPC);
   EXPECT_FALSE(exists());

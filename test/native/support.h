@@ -38,8 +38,9 @@ namespace nodevpp::test {
 
 using Clock = std::chrono::steady_clock;
 
-// Long enough for valgrind on a busy machine.
-constexpr int kDeadlineMs = 20'000;
+// Only a failure reaches these, or no test of what a limit does: long enough for valgrind on a busy machine.
+constexpr int kDeadlineMs = 60'000;
+constexpr unsigned kHandshakeMs = 60'000;
 
 [[noreturn]] inline void die(const char* what) {
   std::perror(what);
@@ -50,6 +51,19 @@ constexpr int kDeadlineMs = 20'000;
 inline bool instrumented() {
   const char* variant = std::getenv("NODE_VPP_TEST_VARIANT");
   return variant != nullptr && std::strcmp(variant, "plain") != 0;
+}
+
+// A time limit that a test waits for, though what it does before has to end in time.
+inline unsigned short_handshake_ms() {
+  return instrumented() ? 3000 : 1000;
+}
+
+// How often to do something that is the better the more often it is done: as often as said, or less where
+// everything takes longer. Valgrind runs one thread at a time, some fifty times slower.
+inline uint32_t scaled(uint32_t times) {
+  const char* variant = std::getenv("NODE_VPP_TEST_VARIANT");
+  if (variant != nullptr && std::strcmp(variant, "valgrind") == 0) return times / 50;
+  return instrumented() ? times / 10 : times;
 }
 
 // A poller over epoll, level-triggered like libuv's.
