@@ -4,6 +4,7 @@
 // changes nothing of that, such as odd but harmless descriptors, may keep its connection.)
 
 #include <gtest/gtest.h>
+#include <netinet/in.h>
 #include <sys/prctl.h>
 #include <sys/wait.h>
 
@@ -378,6 +379,39 @@ TEST_F(Attack, Number17_ManyDescriptorsWithOneMessage) {
     ASSERT_EQ(talk(peer, client, 1), 1u);
     ASSERT_TRUE(peer.send(emit(AddRegion{0, 4096}), numbers));
     EXPECT_EQ(peer.farewell(poller), std::to_string(count) + " descriptors came with ADD_REGION");
+  }
+}
+
+// Closing a descriptor can take as long as its sender likes: here a connection with unsent data that lingers.
+TEST_F(Attack, Number17_ADescriptorThatTakesLongToClose) {
+  sys::Fd listening(::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0));
+  struct sockaddr_in address {};
+  address.sin_family = AF_INET;
+  address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+  socklen_t length = sizeof address;
+  ASSERT_EQ(::bind(listening.get(), reinterpret_cast<sockaddr*>(&address), length), 0);
+  ASSERT_EQ(::listen(listening.get(), 1), 0);
+  ASSERT_EQ(::getsockname(listening.get(), reinterpret_cast<sockaddr*>(&address), &length), 0);
+  for (size_t after : {0, 1, 3}) {
+    sys::Fd slow(::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0));
+    ASSERT_EQ(::connect(slow.get(), reinterpret_cast<sockaddr*>(&address), length), 0);
+    sys::Fd never_reads(::accept4(listening.get(), nullptr, nullptr, SOCK_CLOEXEC));
+    std::vector<uint8_t> bytes(1 << 20);
+    while (::send(slow.get(), bytes.data(), bytes.size(), MSG_DONTWAIT) > 0) {
+    }
+    struct linger linger = {1, 3600};
+    ASSERT_EQ(::setsockopt(slow.get(), SOL_SOCKET, SO_LINGER, &linger, sizeof linger), 0);
+    RawPeer peer;
+    HandmadeClient client;
+    ASSERT_EQ(talk(peer, client, after), after);
+    ASSERT_TRUE(peer.send(after == 1 ? emit(AddRegion{0, 4096}) : of_type(5), {slow.get()}));
+    ::close(slow.release());
+    EXPECT_NE(peer.farewell(poller), "(still open)");
+    EXPECT_EQ(sys::foreign_waiting(), 1u) << "it is being closed, and nobody waits for that";
+    struct linger at_once = {1, 0};
+    ::setsockopt(never_reads.get(), SOL_SOCKET, SO_LINGER, &at_once, sizeof at_once);
+    never_reads.reset();
+    EXPECT_TRUE(poller.run_until([] { return sys::foreign_waiting() == 0; }));
   }
 }
 

@@ -167,6 +167,28 @@ TEST(Bridging, DropsAndCountsOnlyWhatCanNeverFit) {
   EXPECT_EQ(both.bridge->counters(0).packets, 1u);
 }
 
+TEST(Bridging, DropsWhatIsLongerThanAllThatTheOtherSideEverPosts) {
+  // The right client has posted 3 of its 8 buffers of 64 bytes, and posts no more than that.
+  Bridged both(Wire(4, 2048), Wire(3, 64));
+  both.right.ring(false).publish_head(3);
+  ASSERT_TRUE(both.start());
+  ASSERT_TRUE(send(both.to_left, numbered(1, 193)));
+  ASSERT_TRUE(send(both.to_left, numbered(2, 192)));
+  ASSERT_EQ(receive_soon(both.from_right), numbered(2, 192));
+  // Now it holds on to what it has got, but for one buffer: for that the next packet waits as long as it
+  // takes.
+  Ring ring = both.right.ring(false);
+  ring.publish_head(4);
+  ASSERT_TRUE(send(both.to_left, numbered(3, 128)));
+  std::this_thread::sleep_for(std::chrono::milliseconds(1500));
+  EXPECT_EQ(receive(both.from_right), std::nullopt);
+  ring.publish_head(5);
+  ASSERT_EQ(receive_soon(both.from_right), numbered(3, 128));
+  both.bridge->stop();
+  EXPECT_EQ(both.bridge->counters(0).too_long, 1u);
+  EXPECT_EQ(both.bridge->counters(0).packets, 2u);
+}
+
 TEST(Bridging, HoldsPacketsBackWhenTheOtherRingIsFullAndLosesNone) {
   for (int spin_us : {0, 50, -1}) {
     Bridged both(Wire(4), Wire(3), Role::server, Role::server, spin_us);

@@ -95,7 +95,7 @@ protected:
             Ring(given->regions[0]->data() + ring.offset, ring.log2_ring_size, 64);
       }
       for (auto& fd : message->fds) {
-        if (given != nullptr) given->fds.push_back(std::move(fd));
+        if (given != nullptr) given->fds.push_back(fd.trust());
       }
       ASSERT_TRUE(peer.send(type == 6 ? emit_connect(MessageType::connected, "evil0") : emit_ack()));
     }

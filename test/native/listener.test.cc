@@ -4,6 +4,7 @@
 #include <gtest/gtest.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
 
 #include "support.h"
 
@@ -90,6 +91,15 @@ TEST_F(Listening, PromisesInHelloWhatItsMostGenerousInterfaceTakes) {
   ASSERT_TRUE(listener->attach(generous));
   EXPECT_EQ(hello().max_s2m_ring, 7);
   EXPECT_EQ(hello().max_m2s_ring, 2);
+  // And the other one keeps what was promised before anybody knew which one is meant.
+  InterfaceOptions many = test::client_options();
+  many.s2m_rings = 9;
+  many.m2s_rings = 9;
+  Interface client(poller, client_sees, many, test::kHandshakeMs);
+  ASSERT_FALSE(client.connect(test::address_of(name)));
+  ASSERT_TRUE(poller.run_until([&] { return client_sees.ups == 1; })) << client_sees.last.text;
+  EXPECT_EQ(server->connection()->session().s2m.size(), 8u);
+  EXPECT_EQ(server->connection()->session().m2s.size(), 3u);
 }
 
 TEST_F(Listening, LetsTheNextOneInAsSoonAsTheOneBeforeHasGone) {
@@ -398,6 +408,53 @@ TEST_F(SocketFile, IsLeftAloneWhenSomebodyListensOnIt) {
     sys::connect_seqpacket(test::address_of(path), &fd);
   Listener listener(poller, "tested", test::kHandshakeMs, 64);
   EXPECT_EQ(listener.listen(test::address_of(path), {}, &outcome).err, EADDRINUSE);
+}
+
+// Each of many processes finds a stale file at the same moment: exactly one may take it, and keeps it.
+TEST_F(SocketFile, OfADeadListenerGoesToOneProcessOnly) {
+  for (int round = 0; round < 10; round++) {
+    make_stale(SOCK_SEQPACKET);
+    int go[2];
+    int done[2];
+    ASSERT_EQ(::pipe2(go, O_CLOEXEC), 0);
+    ASSERT_EQ(::pipe2(done, O_CLOEXEC), 0);
+    std::vector<pid_t> children;
+    for (int i = 0; i < 6; i++) {
+      pid_t pid = ::fork();
+      if (pid == 0) {
+        char byte = 0;
+        ::close(go[1]);
+        ::close(done[1]);
+        if (::read(go[0], &byte, 1) != 0) ::_exit(3);
+        sys::Fd fd;
+        sys::ListenOutcome how{};
+        auto error = sys::listen_seqpacket(test::address_of(path), {}, &fd, &how);
+        if (error) ::_exit(error.err == EADDRINUSE ? 1 : 2);
+        // Held until all have tried.
+        if (::read(done[0], &byte, 1) != 0) ::_exit(3);
+        ::_exit(0);
+      }
+      children.push_back(pid);
+    }
+    ::close(go[1]);
+    // Those who lost end at once; the one who won waits for us.
+    for (int i = 0; i < 5; i++) {
+      int status = -1;
+      pid_t pid = ::waitpid(-1, &status, 0);
+      std::erase(children, pid);
+      ASSERT_TRUE(WIFEXITED(status));
+      ASSERT_EQ(WEXITSTATUS(status), 1);
+    }
+    sys::Fd client;
+    EXPECT_FALSE(sys::connect_seqpacket(test::address_of(path), &client));
+    ::close(done[1]);
+    int status = -1;
+    ASSERT_EQ(::waitpid(children[0], &status, 0), children[0]);
+    EXPECT_EQ(status, 0);
+    ::close(go[0]);
+    ::close(done[0]);
+    ::unlink(path.c_str());
+  }
 }
 
 TEST_F(SocketFile, IsNeverAFileOfAnotherKind) {

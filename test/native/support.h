@@ -24,6 +24,7 @@
 #include <map>
 #include <optional>
 #include <string>
+#include <thread>
 #include <vector>
 
 #include "memif/handshake.h"
@@ -175,6 +176,10 @@ inline size_t count_mappings(const char* containing) {
 }
 
 inline Holdings holdings() {
+  // What is closed by another thread does not count; it will have been soon.
+  for (auto end = Clock::now() + std::chrono::milliseconds(kDeadlineMs);
+       sys::foreign_waiting() > 0 && Clock::now() < end;)
+    std::this_thread::yield();
   return {count_fds(), count_mappings("memfd:")};
 }
 
@@ -221,7 +226,8 @@ inline sys::ReceivedMessage received(const memif::Message& message, std::vector<
   sys::ReceivedMessage result;
   std::memcpy(result.data, message.data(), message.size());
   result.size = message.size();
-  result.fds = std::move(fds);
+  for (sys::Fd& fd : fds)
+    result.fds.emplace_back(std::move(fd));
   return result;
 }
 
