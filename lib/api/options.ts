@@ -1,9 +1,9 @@
 // What a connection is told, and what it tells: options, states, numbers, events of its life.
 
+import type { Counters } from './counters.js';
 import type { HealthOptions } from './health.js';
 import type { OpenTransport } from './link.js';
 import type { RetryOptions } from './reconnect.js';
-import type { Counters } from './requests.js';
 import type { Schema } from './schema/schema.js';
 
 /** Where a connection is in its life. */
