@@ -7,7 +7,7 @@ import t, { type Test } from 'tap';
 import fc from 'fast-check';
 import { Command } from 'commander';
 import { spawnSync } from 'node:child_process';
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -1168,10 +1168,14 @@ void t.test('node-vpp schema lists, shows, compares, exports and writes types', 
       services: { mine_do: { reply: 'mine_do_reply' } },
     }),
   );
+  // Inside the checkout, so that node-vpp/api is found.
+  mkdirSync(join(root, 'build'), { recursive: true });
+  const own = mkdtempSync(join(root, 'build/own-types-'));
+  t.teardown(() => rmSync(own, { recursive: true }));
   for (const file of ['mine.d.ts', 'mine.ts']) {
-    const types = join(root, 'build/doc-examples', file);
+    const types = join(own, file);
     writeFileSync(
-      join(root, 'build/doc-examples', `use-${file.replace('.d.ts', '-d.ts')}`),
+      join(own, `use-${file.replace('.d.ts', '-d.ts')}`),
       [
         `import type { FieldsOf, ReplyOf } from 'node-vpp/api';`,
         `import ${file === 'mine.ts' ? '' : 'type '}{ ${file === 'mine.ts' ? 'mode, type ' : ''}Api } from './mine.js';`,
@@ -1183,11 +1187,10 @@ void t.test('node-vpp schema lists, shows, compares, exports and writes types', 
       ].join('\n'),
     );
     await cli(t, 'types', '-s', plugin, '-o', types);
-    t.teardown(() => rmSync(types));
   }
-  const names = ['use-mine-d.ts', 'use-mine.ts'].map((name) => join(root, 'build/doc-examples', name));
-  for (const [index, own] of ['mine.d.ts', 'mine.ts'].entries()) {
-    const hidden = join(root, 'build/doc-examples', own === 'mine.ts' ? 'mine.d.ts' : 'mine.ts');
+  const names = ['use-mine-d.ts', 'use-mine.ts'].map((name) => join(own, name));
+  for (const [index, file] of ['mine.d.ts', 'mine.ts'].entries()) {
+    const hidden = join(own, file === 'mine.ts' ? 'mine.d.ts' : 'mine.ts');
     const program = ts.createProgram(
       [names[index]!],
       {
@@ -1204,7 +1207,7 @@ void t.test('node-vpp schema lists, shows, compares, exports and writes types', 
     t.strictSame(
       ts.getPreEmitDiagnostics(program).map(({ messageText }) => ts.flattenDiagnosticMessageText(messageText, '\n')),
       [],
-      own,
+      file,
     );
   }
 });
