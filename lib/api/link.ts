@@ -43,7 +43,7 @@ export interface LinkOptions {
 export interface Instance {
   /** VPP's own pid, in its own namespace. */
   readonly pid: number;
-  /** The message table, in short. */
+  /** The entries of the message table. */
   readonly table: string;
   /** The file of the socket when the link was made. */
   readonly file: string | undefined;
@@ -222,7 +222,7 @@ export class Link implements TransportSink {
     const pid = await this.#greet(signal);
     // The end may have come between the two answers.
     if (this.#over) throw this.#lost ?? new VppConnectionError('ERR_VPP_CONNECT', 'VPP closed the new connection');
-    this.instance = { pid, table: this.#table.fingerprint, file };
+    this.instance = { pid, table: this.#table.entries, file };
   }
 
   /** VPP's pid, and whether it keeps doubles as we do: both questions in one write. */
