@@ -5,7 +5,7 @@ import t from 'tap';
 import fc from 'fast-check';
 import { spawn } from 'node:child_process';
 import { subscribe, unsubscribe } from 'node:diagnostics_channel';
-import { readFileSync } from 'node:fs';
+import { readFileSync, readdirSync } from 'node:fs';
 import { createServer, type Socket } from 'node:net';
 import { join } from 'node:path';
 import {
@@ -1080,6 +1080,8 @@ void t.test('chaos: killed, stalled, restarted at random under 10 k concurrent r
   let state = seed;
   const random = (below: number) => ((state = (Math.imul(state, 1103515245) + 12345) >>> 0) >>> 12) % below;
   const server = await serve(t, { pid: 1 });
+  const openFiles = () => readdirSync('/proc/self/fd').length;
+  const before = openFiles();
   const vpp = await client(t, server, {
     retry: { minMs: 1, maxMs: 10 },
     window: 512,
@@ -1150,4 +1152,6 @@ void t.test('chaos: killed, stalled, restarted at random under 10 k concurrent r
   await vpp.ready();
   t.match(await vpp.request('show_version'), { retval: 0 });
   t.match(vpp.stats(), { inFlight: 0, queued: 0 }, 'nothing is left');
+  await vpp.close();
+  await until('both ends of every socket to be closed', () => openFiles() <= before, 10_000);
 });

@@ -29,7 +29,9 @@ function doors() {
     const file = join(lib, name);
     if (!file.endsWith('.ts') || file.startsWith(`${room}/`)) continue;
     const source = readFileSync(file, 'utf8');
-    for (const [, path] of source.matchAll(/(?:from |import\()'(\.[^']+)\.js'/g)) {
+    // Types come from the .d.ts files of tsc, and open no door.
+    const code = source.replaceAll(/^import type .*?;$/gms, '');
+    for (const [, path] of code.matchAll(/(?:from |import\()'(\.[^']+)\.js'/g)) {
       const target = `${resolve(dirname(file), path)}.ts`;
       if (target.startsWith(`${room}/`) && !target.includes('/generated/')) found.add(target);
     }

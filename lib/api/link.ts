@@ -199,7 +199,7 @@ export class Link implements TransportSink {
 
   async #open(signal: AbortSignal): Promise<void> {
     const { socket, name, open, maxFrameBytes } = this.#options;
-    const file = await socketIdentity(socket);
+    const file = socketIdentity(socket);
     const frames = maxFrameBytes === undefined ? {} : { maxFrameBytes };
     this.#transport = await (open === undefined
       ? SocketTransport.open({ path: socket, signal, ...frames }, this)
