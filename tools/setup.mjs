@@ -102,7 +102,7 @@ export async function buildTypeScript({ tests = false } = {}) {
 
 /** Takes out of dist what was compiled from a source that is gone: it would be published. */
 function removeOrphans() {
-  for (const file of filesBelow('dist', /\/(node_modules|chunks)$/)) {
+  for (const file of filesBelow('dist', /\/(node_modules|bundle)$/)) {
     const source = file.replace(/^dist\//, 'lib/').replace(/(\.d\.ts|\.js|\.js\.map)$/, '.ts');
     if (source.endsWith('.ts') && !existsSync(join(root, source))) rmSync(join(root, file));
   }
