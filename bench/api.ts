@@ -5,11 +5,12 @@
 //   node build/js/bench/api.js quick ping      short, and only rows whose name contains "ping"
 //
 // A row is measured in rounds. In each round every client has a short turn, in an order that rotates, and a ratio is
-// taken within the round; medians are printed. So a machine that changes its speed meanwhile changes a ratio little.
+// taken within the round; medians are printed. So a machine that changes its speed meanwhile changes a ratio little. In
+// brackets: processor time of the client per request, all its threads.
 // VPP's idle processor load is printed before and after: it tells which regime its main loop was in.
 
 import { execFileSync, spawn, spawnSync, type ChildProcess } from 'node:child_process';
-import { existsSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { cpus, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
@@ -90,11 +91,14 @@ async function serve(socket: string): Promise<void> {
 
 // ---- the peers ---------------------------------------------------------------------------------------------------------
 
-/** What one turn of one client gave: requests or rows per second, and the median of one at a time in µs. */
+/** What one turn of one client gave: requests or rows per second, how many, and the median of one at a time in µs. */
 interface Turn {
   readonly perSecond: number;
+  readonly count?: number;
   readonly p50us?: number;
 }
+
+const ticks = Number(execFileSync('getconf', ['CLK_TCK'], { encoding: 'utf8' }));
 
 /** A client that does rows: GoVPP or vpp-papi in a process of its own, told what to do line by line. */
 class Peer {
@@ -121,6 +125,13 @@ class Peer {
       this.#waiting.push(resolve);
       this.#child.stdin!.write(`${row} ${count} ${WINDOW}\n`);
     });
+  }
+
+  /** Processor time used so far, ms, all threads. */
+  cpuMs(): number {
+    const stat = readFileSync(`/proc/${this.#child.pid}/stat`, 'utf8');
+    const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ');
+    return ((Number(fields[11]) + Number(fields[12])) * 1000) / ticks;
   }
 
   async end(): Promise<void> {
@@ -192,6 +203,7 @@ interface Row {
   readonly latency?: boolean;
   /** Before each turn, without being measured. */
   readonly prepare?: () => Promise<unknown>;
+  readonly peers: Peers;
   readonly turns: Partial<Record<Client, (() => Promise<Turn | undefined>) | undefined>>;
   /** Rounds in which vpp-papi takes part. */
   readonly papiRounds?: number;
@@ -201,6 +213,12 @@ const lines: string[] = [];
 
 async function measure(row: Row): Promise<void> {
   const { latency = false } = row;
+  const used = (client: Client) => {
+    const { user, system } = process.cpuUsage();
+    if (client === 'node-vpp') return (user + system) / 1000;
+    return row.peers[client === 'GoVPP' ? 'govpp' : 'papi']?.cpuMs() ?? 0;
+  };
+  const cpu = new Map<Client, { ms: number; count: number }>();
   const figures = new Map<Client, number[]>();
   const ratios = new Map<Client, number[]>();
   for (let round = 0; round < rounds; round++) {
@@ -212,8 +230,13 @@ async function measure(row: Row): Promise<void> {
     for (let at = 0; at < clients.length; at++) {
       const client = clients[(at + round) % clients.length]!;
       await row.prepare?.();
+      const before = used(client);
       const turn = await row.turns[client]!();
       if (turn === undefined) continue;
+      if (client !== 'raw C') {
+        const sum = cpu.get(client) ?? { ms: 0, count: 0 };
+        cpu.set(client, { ms: sum.ms + used(client) - before, count: sum.count + (turn.count ?? 0) });
+      }
       const figure = latency ? turn.p50us! : turn.perSecond;
       ofRound.set(client, figure);
       figures.set(client, [...(figures.get(client) ?? []), figure]);
@@ -224,7 +247,9 @@ async function measure(row: Row): Promise<void> {
   const show = (client: Client) => {
     const values = figures.get(client);
     if (values === undefined) return '–';
-    const figure = latency ? `${median(values).toFixed(1)} µs` : `${(median(values) / 1000).toFixed(1)} k/s`;
+    const { ms, count } = cpu.get(client) ?? { ms: 0, count: 0 };
+    const time = count === 0 ? '' : ` (${((ms * 1000) / count).toFixed(2)} µs)`;
+    const figure = latency ? `${median(values).toFixed(1)} µs` : `${(median(values) / 1000).toFixed(1)} k/s${time}`;
     if (client === 'node-vpp') return figure;
     const ratio = latency ? 1 / median(ratios.get(client)!) : median(ratios.get(client)!);
     return `${figure}, ${client === 'raw C' && latency ? (1 / ratio).toFixed(2) : ratio.toFixed(2)} ×`;
@@ -246,7 +271,7 @@ async function pipelined(count: number, window: number, one: (n: number) => Prom
   };
   const began = performance.now();
   await Promise.all(Array.from({ length: window }, worker));
-  return { perSecond: (count * 1000) / (performance.now() - began) };
+  return { perSecond: (count * 1000) / (performance.now() - began), count };
 }
 
 async function oneAtATime(vpp: Connection, count: number): Promise<Turn> {
@@ -272,7 +297,7 @@ async function dumpRoutes(vpp: Connection, as: 'view' | 'object'): Promise<Turn>
   }
   const perSecond = (rows * 1000) / (performance.now() - began);
   if (rows < routes || sum !== 0) throw new Error(`${rows} rows, expected ${routes}`);
-  return { perSecond };
+  return { perSecond, count: rows };
 }
 
 /** A whole message, numbered for this VPP. */
@@ -307,6 +332,7 @@ async function measureRequests(socket: string): Promise<void> {
     if (wanted('ping one at a time')) {
       await oneAtATime(vpp, pings);
       await measure({
+        peers,
         name: 'control_ping, one at a time, p50',
         goal: '≤ 1.3 × raw C, ahead of both',
         latency: true,
@@ -321,6 +347,7 @@ async function measureRequests(socket: string): Promise<void> {
     if (wanted('ping pipelined')) {
       await pipelined(burst, WINDOW, () => vpp.request('control_ping'));
       await measure({
+        peers,
         name: 'control_ping, window 256',
         goal: '≥ 0.85 × raw C, 2 × GoVPP, 10 × vpp-papi',
         turns: {
@@ -338,6 +365,7 @@ async function measureRequests(socket: string): Promise<void> {
         const { hex, bytes } = messageOf(vpp, 'ip_route_add_del_v2', routeOf(0, kind === 'add'));
         const offset = Buffer.from(bytes).indexOf(Buffer.from([10, 0, 0, 0, 0, 0]));
         await measure({
+          peers,
           name: `ip_route_add_del_v2, window 256, ${kind}`,
           goal: '≥ 0.85 × raw C, 2 × GoVPP, 10 × vpp-papi',
           // Each turn adds to an empty table, or empties a full one.
@@ -364,6 +392,7 @@ async function measureRequests(socket: string): Promise<void> {
       for (const as of ['view', 'object'] as const) {
         await dumpRoutes(vpp, as);
         await measure({
+          peers,
           name: `ip_route_v2_dump, ${routes} rows as ${as}s`,
           goal: `≥ ${as === 'view' ? 0.8 : 0.5} × raw C, 2 × GoVPP, 10 × vpp-papi`,
           papiRounds: as === 'view' ? 1 : 0,

@@ -256,6 +256,33 @@ void t.test('requests', async (t) => {
   });
 });
 
+void t.test('a lone request is waited for awake, for as long as was asked and no longer', async (t) => {
+  const server = await serve(t);
+  const real = globalThis.setImmediate;
+  t.teardown(() => (globalThis.setImmediate = real));
+  let turns = 0;
+  globalThis.setImmediate = ((run: () => void) => {
+    turns += 1;
+    return real(run);
+  }) as typeof setImmediate;
+  const turnsOf = async (spinUs: number, requests: number): Promise<number> => {
+    const vpp = await client(t, server, { spinUs, health: false });
+    await vpp.request('show_version');
+    server.script({ on: 'show_version', times: requests, do: { delayMs: 100 } });
+    turns = 0;
+    await Promise.all(Array.from({ length: requests }, () => vpp.request('show_version')));
+    const seen = turns;
+    await vpp.close();
+    return seen;
+  };
+  const [never, awhile, many] = [await turnsOf(0, 1), await turnsOf(20_000, 1), await turnsOf(20_000, 50)];
+  t.ok(awhile > never + 20, `${awhile} turns of the loop, ${never} without`);
+  t.ok(many < awhile / 2, `${many} turns with many in flight, who keep the loop awake themselves`);
+  turns = 0;
+  await new Promise((resolve) => setTimeout(resolve, 50));
+  t.equal(turns, 0, 'and none when nothing is in flight');
+});
+
 void t.test('the window bounds what is in flight, and reports it', async (t) => {
   const server = await serve(t);
   const vpp = await client(t, server, { window: 8, maxQueued: 50 });

@@ -16,6 +16,7 @@ import { copyOf, readU16, readU32, writeU16, writeU32 } from './frame.js';
 import { socketIdentity } from './health.js';
 import { InFlight } from './requests.js';
 import { Resolver, type SchemaSources } from './resolve.js';
+import { Spin } from './spin.js';
 import { MessageTable, encodeCreate, encodeDelete, ids } from './table.js';
 import { SocketTransport } from './transport/socket.js';
 import type { Transport, TransportSink } from './transport/transport.js';
@@ -36,6 +37,8 @@ export interface LinkOptions {
   handshakeMs: number;
   signal: AbortSignal;
   open: OpenTransport | undefined;
+  /** How long to wait awake for a reply, µs. */
+  spinUs: number;
   onEvent: (link: Link, bytes: Uint8Array, start: number, end: number, id: number) => void;
 }
 
@@ -63,6 +66,7 @@ export class Link implements TransportSink {
   #table: MessageTable | undefined;
   #resolver: Resolver | undefined;
   #inFlight: InFlight | undefined;
+  #spin: Spin | undefined;
   #raw: { replyId: number; context: number; take: (message: Uint8Array | Error) => void } | undefined;
   #learning: Promise<void> | undefined;
   #own: Promise<Schema | undefined> | undefined;
@@ -171,6 +175,7 @@ export class Link implements TransportSink {
 
   onFlushed(): void {
     this.#deadlines.tick();
+    this.#spin?.start();
   }
 
   onEnd(error: Error | undefined): void {
@@ -190,6 +195,7 @@ export class Link implements TransportSink {
             { cause: error },
           ));
     this.#deadlines.stop();
+    this.#spin = undefined;
     this.#inFlight?.endBatch();
     this.#inFlight?.end(lost);
     this.#raw?.take(lost);
@@ -219,6 +225,9 @@ export class Link implements TransportSink {
       onEvent: (bytes, start, end, id) => this.#options.onEvent(this, bytes, start, end, id),
     });
     closeOnExit(this);
+    const { spinUs } = this.#options;
+    const inFlight = this.#inFlight;
+    if (spinUs > 0) this.#spin = new Spin(spinUs, () => inFlight.inFlight);
     const pid = await this.#greet(signal);
     // The end may have come between the two answers.
     if (this.#over) throw this.#lost ?? new VppConnectionError('ERR_VPP_CONNECT', 'VPP closed the new connection');

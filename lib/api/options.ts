@@ -38,6 +38,11 @@ export interface ConnectOptions {
   retry?: RetryOptions | false;
   /** How to find out that VPP is gone or stuck; false: only by the end of the socket. */
   health?: HealthOptions | false;
+  /**
+   * After a lone request the event loop stays awake for so long, µs, because being woken takes longer than VPP takes for
+   * most replies; default 100, and 0 (never) on a machine with one processor.
+   */
+  spinUs?: number;
   /** Another carrier than a socket. */
   transport?: OpenTransport;
 }

@@ -61,7 +61,7 @@ def bench(connect):
         elif row == "dump":
             began = time.perf_counter()
             rows = vpp.api.ip_route_v2_dump(src=0, table={"table_id": 0, "is_ip6": False})
-            put(row=row, rows=len(rows), perSecond=len(rows) / (time.perf_counter() - began))
+            put(row=row, count=len(rows), perSecond=len(rows) / (time.perf_counter() - began))
         else:
             bench_async(vpp, row, count, window)
         vpp.disconnect()
@@ -80,7 +80,7 @@ def bench_async(vpp, row, count, window):
             vpp.api.ip_route_add_del_v2(**route(n, row == "add"))
     for _ in range(window):
         room.acquire()
-    put(row=row, perSecond=count / (time.perf_counter() - began))
+    put(row=row, count=count, perSecond=count / (time.perf_counter() - began))
 
 
 socket_path, what = sys.argv[1], sys.argv[2]

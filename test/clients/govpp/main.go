@@ -174,7 +174,7 @@ func benchPipelined(conn *core.Connection, row string, count int, window int, re
 	for c := range contexts {
 		must(c.ReceiveReply(reply()))
 	}
-	print(map[string]any{"row": row, "perSecond": float64(count) / time.Since(began).Seconds()})
+	print(map[string]any{"row": row, "count": count, "perSecond": float64(count) / time.Since(began).Seconds()})
 }
 
 func benchDump(conn *core.Connection) {
@@ -190,7 +190,7 @@ func benchDump(conn *core.Connection) {
 		must(err)
 		rows++
 	}
-	print(map[string]any{"row": "dump", "rows": rows, "perSecond": float64(rows) / time.Since(began).Seconds()})
+	print(map[string]any{"row": "dump", "count": rows, "perSecond": float64(rows) / time.Since(began).Seconds()})
 }
 
 func main() {
