@@ -507,6 +507,20 @@ void t.test('the published package', { timeout: 400_000 }, async (t) => {
     );
   });
 
+  await t.test('the bundle finds the schemas there, and a class is the same from every entry', (t) => {
+    const program = `
+      import { createCodec, loadBundled } from 'node-vpp/api';
+      import { loadBundled as again } from 'node-vpp/api/schema';
+      import { VppEncodeError } from 'node-vpp';
+      const codec = loadBundled('24.10').codec('show_version');
+      let refused;
+      try { codec.encode({ nothing: 1 }, new Uint8Array(10), 0); } catch (error) { refused = error; }
+      console.log(codec.crc, loadBundled === again, refused instanceof VppEncodeError, typeof createCodec);`;
+    const done = run(process.execPath, ['--input-type=module', '-e', program], app, bare);
+    t.equal(done.stdout, '0x51077d14 true true function\n', done.stderr);
+    t.end();
+  });
+
   await t.test('its source maps carry their sources', async (t) => {
     for (const { path } of tarball.files.filter((file) => file.path.endsWith('.js.map'))) {
       const map = JSON.parse(readFileSync(join(installed, path), 'utf8')) as {
