@@ -185,7 +185,11 @@ function writeUserTypes(schema: Schema, values: boolean): string[] {
       const node = planType(name, (type) => schema.type(type)) as StructNode;
       const defaults = new Map(def.fields.map((field) => [field.name, field.default]));
       const fields = fieldsOf(node, 'out', defaults, false);
-      out.push(fields.startsWith('(') || fields.includes(' & ') ? `export type ${id} = ${fields};` : `export interface ${id} ${fields}`);
+      out.push(
+        fields.startsWith('(') || fields.includes(' & ')
+          ? `export type ${id} = ${fields};`
+          : `export interface ${id} ${fields}`,
+      );
       input.push(`  export interface ${id} ${fieldsOf(node, 'in', defaults, false)}`);
     }
   }
