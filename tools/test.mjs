@@ -193,7 +193,7 @@ async function chapter(name) {
 
 try {
   installPackages();
-  setUp({ tests: true });
+  await setUp({ tests: true });
   record('types: tsc over lib, test, bench and examples', true);
   if (chaptersWanted.length === 0) {
     await Promise.all([lint(), nativeTests()]);
