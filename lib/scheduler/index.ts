@@ -2,6 +2,7 @@
 
 export * from './check.js';
 export * from './clock.js';
+export type { Unconfirmed } from './confirm.js';
 export * from './descriptor.js';
 export { deepEqual } from './equal.js';
 export type {
@@ -19,7 +20,8 @@ export { Plan, type PlannedKind, type PlannedOperation, type Waiting } from './p
 export { redact, redacted } from './redact.js';
 export { TransactionResult, type Failure, type ValueResult } from './result.js';
 export type { RetryPolicy } from './retry.js';
-export { Scheduler, type ResyncKind, type SchedulerEvents, type Unconfirmed } from './scheduler.js';
+export type { SchedulerEvents } from './reader.js';
+export { Scheduler, type ResyncKind } from './scheduler.js';
 export { checkSchema, type Schema } from './schema.js';
 export { satisfied, selectorText, selects, type PrefixSelector, type Selector } from './selector.js';
 export { valueStates, type OperationKind, type Reason, type ValueState, type ValueStatus } from './state.js';
