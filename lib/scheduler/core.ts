@@ -10,6 +10,7 @@ import { Checkpoints } from './checkpoints.js';
 import { systemClock, type Clock } from './clock.js';
 import { Engine } from './engine.js';
 import { SchedulerError } from '../errors.js';
+import { Graph } from './graph.js';
 import { History, type TransactionRecord } from './history.js';
 import type { Journal } from './journal.js';
 import { KeySpaces } from './key-space.js';
@@ -30,7 +31,7 @@ export function closedError(): SchedulerError {
 
 /** The shared parts. */
 export class Core {
-  readonly spaces = new KeySpaces();
+  readonly spaces: KeySpaces;
   readonly metrics = new Metrics();
   readonly engine: Engine;
   readonly truth: Truth;
@@ -40,6 +41,8 @@ export class Core {
   readonly random: () => number;
   readonly retry: FullRetryPolicy | undefined;
   readonly historyRows: number;
+  /** Whether every transaction is verified. */
+  readonly verify: boolean;
   journal: Journal | undefined;
   /** The number the next transaction will get. */
   nextSeq = 0;
@@ -55,17 +58,31 @@ export class Core {
   readonly #timers = new Set<() => void>();
 
   constructor(options: SchedulerOptions) {
+    const limitMs = options.callTimeoutMs ?? 60_000;
+    if (!(limitMs > 0)) {
+      throw new SchedulerError('ERR_SCHEDULER_ARGUMENT', 'opening a scheduler: callTimeoutMs must be more than 0');
+    }
+    this.spaces = new KeySpaces(limitMs);
     this.clock = options.clock ?? systemClock;
+    this.verify = options.verify ?? false;
     this.random = options.random ?? Math.random;
     this.retry = retryPolicy(options.retry);
-    this.engine = new Engine(this.spaces, this.clock, options.concurrency ?? 64, this.metrics);
-    this.truth = new Truth(this.engine, this.spaces, options.southbounds ?? {});
+    const graph = new Graph((key) => this.spaces.find(key));
+    this.engine = new Engine(this.clock, options.concurrency ?? 64, this.metrics, graph);
+    this.truth = new Truth(this.engine, this.spaces, options.southbounds ?? {}, limitMs);
     const keep = options.history === false ? { rows: 0 } : (options.history ?? {});
     this.historyRows = keep.rows ?? 5_000_000;
     const ageMs = ('ageMs' in keep ? keep.ageMs : undefined) ?? 24 * 3600_000;
     this.history = new History((key) => this.spaces.find(key), { ageMs, rows: this.historyRows });
     for (const descriptor of options.descriptors ?? []) this.spaces.add(descriptor);
     this.spaces.retrieveOrder();
+  }
+
+  /** An engine and a truth over a copy of the graph, to try something on. */
+  fork(): { readonly engine: Engine; readonly truth: Truth } {
+    const { graph, concurrency } = this.engine;
+    const engine = new Engine(this.clock, concurrency, new Metrics(), graph.fork());
+    return { engine, truth: this.truth.fork(engine) };
   }
 
   /** Takes the next transaction number. */

@@ -7,6 +7,7 @@ import type { Core } from './core.js';
 import type { HistoryQuery, RecordedOperation, RecordedTransaction } from './history.js';
 import type { SchedulerMetrics } from './metrics.js';
 import type { ValueStatus } from './state.js';
+import { Past, timeline, type Moment, type Revision } from './past.js';
 import * as views from './views.js';
 import { watchOperations, watchTransactions, type WatchOptions } from './watch.js';
 
@@ -90,6 +91,21 @@ export class Reader extends EventEmitter<SchedulerEvents> {
   /** What happened, oldest first; secrets redacted. */
   history(query: HistoryQuery = {}): Generator<RecordedTransaction> {
     return this.#core.history.query(query);
+  }
+
+  /** The life of a value, as far as the history is kept: its states and values, each with when it began and ended. */
+  timeline(key: string): Generator<Revision> {
+    return timeline(this.#core.history, key);
+  }
+
+  /**
+   * The graph as it was after a transaction, or at a time.
+   *
+   * @throws SchedulerError ERR_SCHEDULER_HISTORY when the history does not reach back so far.
+   */
+  at(moment: Moment): Past {
+    const { history, spaces, engine } = this.#core;
+    return new Past(history, spaces, engine.graph, moment);
   }
 
   /** Events as they come: every operation and every change of state. None is lost, however slowly they are taken. */

@@ -4,6 +4,7 @@
 import type { Core } from './core.js';
 import type { Run } from './engine.js';
 import { Bit, type Node } from './graph.js';
+import { addAll } from './lists.js';
 import type { TransactionResult } from './result.js';
 import { retryDelay } from './retry.js';
 import type { Body } from './runner.js';
@@ -55,7 +56,8 @@ export class Retries {
       { kind: 'retry', options, attempt, ...(work.retry === undefined ? {} : { retry: work.retry }) },
       async (run, seeds) => {
         if (unread) {
-          seeds.push(...(await this.#core.truth.refreshAll(run)), ...this.#core.truth.outOfStep());
+          addAll(seeds, await this.#core.truth.refreshAll(run));
+          addAll(seeds, this.#core.truth.outOfStep());
         }
         for (const node of still()) {
           node.bits &= ~Bit.stuck;

@@ -16,7 +16,9 @@ import type { Journal } from './journal.js';
 import { TransactionResult } from './result.js';
 import { mayRetry, type Retries } from './retries.js';
 import { valueStates } from './state.js';
+import { verify } from './verify.js';
 import type { Transaction } from './transaction.js';
+import type { ReadonlyKeyMap } from './key-map.js';
 import * as views from './views.js';
 
 /** What a transaction does besides changing what is desired; it adds to the seeds. */
@@ -33,6 +35,8 @@ export class Runner {
   readonly #retries: Retries;
   /** Why the journal takes nothing more. */
   journalFailure: Error | undefined;
+  /** The transaction under way. */
+  #current: Transaction | undefined;
 
   constructor(core: Core, retries: Retries) {
     this.#core = core;
@@ -54,8 +58,19 @@ export class Runner {
     this.#core.journal.cancel(transaction.seq);
   }
 
+  /** Stops what is under way. */
+  abort(): void {
+    this.#current?.abort();
+  }
+
   /** Carries a transaction out, and answers it. */
   async perform(transaction: Transaction, body: Body | undefined, veto: Veto | undefined): Promise<void> {
+    this.#current = transaction;
+    await this.#perform(transaction, body, veto);
+    this.#current = undefined;
+  }
+
+  async #perform(transaction: Transaction, body: Body | undefined, veto: Veto | undefined): Promise<void> {
     transaction.onGivenUp = undefined;
     const { work } = transaction;
     const refusal = this.#core.destroyedBy ?? this.journalFailure ?? transaction.givenUp();
@@ -82,10 +97,10 @@ export class Runner {
     });
     const seeds: Node[] = [];
     try {
-      if (change !== undefined) this.#desire(transaction, change, seeds);
+      if (change !== undefined) this.desire(transaction, change, seeds);
       const no = veto?.(seeds);
       if (no !== undefined) {
-        this.#takeBack(transaction);
+        this.takeBack(transaction);
         throw no;
       }
     } catch (error) {
@@ -100,6 +115,7 @@ export class Runner {
       if (options.atomic === true) await this.#settleAtomic(run, transaction, seeds);
       else {
         await this.#core.engine.settle(run, seeds);
+        await this.#verify(run, transaction);
         this.#core.engine.release(run);
         record.status = this.#statusOf(run, change);
       }
@@ -115,6 +131,7 @@ export class Runner {
       .map(({ node, error }) => ({ key: node.key, error, retrying: node.trouble?.retriable === true }));
     for (const { entry, error } of run.unread)
       failures.push({ key: views.prefixOfEntry(entry), error, retrying: mayRetry(work) });
+    for (const { key, error } of run.mismatches) failures.push({ key, error, retrying: false });
     if (record.status !== 'reverted') this.#retries.plan(run, work);
     try {
       await this.#finish(transaction, began);
@@ -132,9 +149,9 @@ export class Runner {
     );
   }
 
-  #statusOf(run: Run, change: ReadonlyMap<string, unknown> | undefined): TransactionRecord['status'] {
+  #statusOf(run: Run, change: ReadonlyKeyMap<unknown> | undefined): TransactionRecord['status'] {
     if (run.stop === 'aborted' || run.stop === 'deadline') return 'aborted';
-    if (run.unread.length > 0) return 'failed';
+    if (run.unread.length > 0 || run.mismatches.length > 0) return 'failed';
     if (run.failed.some(({ node }) => (node.bits & Bit.stuck) !== 0 && run.isOwn(node))) return 'failed';
     if (change !== undefined && this.#core.metrics.states[8]! > 0) {
       for (const key of change.keys()) if (this.#invalidBelow(this.#core.engine.graph.get(key))) return 'failed';
@@ -149,12 +166,23 @@ export class Runner {
     return false;
   }
 
+  /** In verify mode: compares what is there with what is believed. */
+  async #verify(run: Run, transaction: Transaction): Promise<void> {
+    const { engine, spaces, verify: always } = this.#core;
+    if (!(transaction.work.options.verify ?? always) || run.stop !== undefined) return;
+    const otherwise = await verify(engine, spaces, run);
+    if (otherwise.length > 0) await engine.settle(run, otherwise);
+  }
+
   /** All or nothing. */
   async #settleAtomic(run: Run, transaction: Transaction, seeds: Node[]): Promise<void> {
     const { record } = run;
     const { change } = transaction.work;
     const invalid = [...(change?.keys() ?? [])].some((key) => this.#invalidBelow(this.#core.engine.graph.get(key)));
-    if (!invalid) await this.#core.engine.settle(run, seeds);
+    if (!invalid) {
+      await this.#core.engine.settle(run, seeds);
+      await this.#verify(run, transaction);
+    }
     this.#core.engine.release(run);
     const unfit = invalid || run.stop !== undefined || this.#statusOf(run, change) !== 'done';
     if (!unfit) {
@@ -174,7 +202,7 @@ export class Runner {
       const node = this.#core.engine.graph.get(key);
       if (node !== undefined) back.push(node);
     }
-    this.#takeBack(transaction, back);
+    this.takeBack(transaction, back);
     const undoing = new Run(record, {
       flags: RowFlag.revert,
       retries: mayRetry(transaction.work),
@@ -187,7 +215,8 @@ export class Runner {
     this.#retries.plan(undoing, transaction.work);
   }
 
-  #desire(transaction: Transaction, change: ReadonlyMap<string, unknown>, seeds: Node[]): void {
+  /** Changes what is desired. */
+  desire(transaction: Transaction, change: ReadonlyKeyMap<unknown>, seeds: Node[]): void {
     const { graph } = this.#core.engine;
     const remembering = this.#core.checkpoints.remembers || transaction.work.confirm;
     try {
@@ -198,24 +227,29 @@ export class Runner {
         if (remembering) this.#core.checkpoints.changed(transaction.seq, key, before, transaction.work.confirm);
       }
     } catch (error) {
-      this.#takeBack(transaction);
+      this.takeBack(transaction);
       throw error;
     }
   }
 
   /** Desires values that were not known when the transaction was queued. */
-  async desireLate(transaction: Transaction, change: ReadonlyMap<string, unknown>, seeds: Node[]): Promise<void> {
-    if (this.#core.journal !== undefined) {
-      this.#core.journal.check(change);
-      const { seq, work, record } = transaction;
-      this.#core.journal.intent(seq, work.kind, record!.startedMs, work.options.description, change, 0);
-      await this.#core.journal.commit();
-    }
-    this.#desire(transaction, change, seeds);
+  async desireLate(transaction: Transaction, change: ReadonlyKeyMap<unknown>, seeds: Node[]): Promise<void> {
+    await this.intendLate(transaction, change);
+    this.desire(transaction, change, seeds);
+  }
+
+  /** Journals a change that was not known when the transaction was queued. */
+  async intendLate(transaction: Transaction, change: ReadonlyKeyMap<unknown>): Promise<void> {
+    const { journal } = this.#core;
+    if (journal === undefined) return;
+    journal.check(change);
+    const { seq, work, record } = transaction;
+    journal.intent(seq, work.kind, record!.startedMs, work.options.description, change, 0);
+    await journal.commit();
   }
 
   /** Desires again what a transaction's change replaced. */
-  #takeBack(transaction: Transaction, seeds: Node[] = []): void {
+  takeBack(transaction: Transaction, seeds: Node[] = []): void {
     // Backwards, so that a key changed twice ends as it began.
     for (let i = transaction.changed.length - 1; i >= 0; i -= 1) {
       accept(this.#core.engine.graph, transaction.changed[i]!, transaction.previous[i], seeds);

@@ -7,29 +7,31 @@
 // This is what callers see; reader.ts is its reading half, worker.ts the queue, runner.ts the doing.
 
 import { SchedulerError } from '../errors.js';
-import { accept, revert, Undo } from './accept.js';
+import { accept } from './accept.js';
 import { Confirmations, type Unconfirmed } from './confirm.js';
 import { Core, closedError } from './core.js';
 import type { Descriptor } from './descriptor.js';
 import { openDurable, restoreState } from './durable.js';
-import { Bit, type Node } from './graph.js';
+import type { Node } from './graph.js';
+import { LateAnswers } from './late.js';
 import type { TransactionKind } from './history.js';
 import type { Entry } from './key-space.js';
-import { changeMap, type Change, type Drift, type DriftOptions, type Notification } from './options.js';
+import { changeMap, type Change, type Drift, type DriftOptions, type Notification, type Part } from './options.js';
 import type { SchedulerOptions, TransactionOptions } from './options.js';
 import { Plan } from './plan.js';
-import { planRound } from './planner.js';
+import { Planning, resyncValues, type ResyncRequest } from './planning.js';
+import { addAll } from './lists.js';
+import { look, type SouthboundDump } from './look.js';
 import { Reader } from './reader.js';
 import type { TransactionResult } from './result.js';
+import { prepareResync, type ResyncKind } from './resync.js';
 import { Retries } from './retries.js';
 import { Runner } from './runner.js';
 import type { Transaction } from './transaction.js';
 import type { Findings } from './truth.js';
 import * as views from './views.js';
+import type { ReadonlyKeyMap } from './key-map.js';
 import { Worker } from './worker.js';
-
-/** How a resync starts: from the southbound and new values, from new values alone, or from the southbound alone. */
-export type ResyncKind = 'full' | 'upstream' | 'downstream';
 
 /**
  * Keeps a southbound as it is desired to be.
@@ -55,6 +57,7 @@ export class Scheduler extends Reader {
   readonly #runner: Runner;
   readonly #worker: Worker;
   readonly #confirmations: Confirmations;
+  readonly #planning: Planning;
   #notifications:
     { readonly byKey: Map<string, Notification>; readonly result: Promise<TransactionResult> } | undefined;
   /** What opening recovered from the journal; undefined without one. */
@@ -77,6 +80,8 @@ export class Scheduler extends Reader {
     core.queued = () => worker.length;
     retries.transact = (asked, body) => worker.transact(asked, body);
     this.#confirmations = new Confirmations(core, worker);
+    this.#planning = new Planning(core, worker, this.#runner);
+    new LateAnswers(core, worker);
   }
 
   /**
@@ -142,7 +147,7 @@ export class Scheduler extends Reader {
   }
 
   #commitMap(
-    change: ReadonlyMap<string, unknown>,
+    change: ReadonlyKeyMap<unknown>,
     options: TransactionOptions,
     kind: TransactionKind,
     confirm = false,
@@ -156,67 +161,26 @@ export class Scheduler extends Reader {
    * desired already.
    */
   resync(kind: ResyncKind, values?: Change['set'], options: TransactionOptions = {}): Promise<TransactionResult> {
-    if (kind === 'downstream' && values !== undefined) {
-      throw new SchedulerError('ERR_SCHEDULER_ARGUMENT', 'resync downstream: it takes no values; use full or upstream');
-    }
-    if (options.atomic === true) {
-      throw new SchedulerError(
-        'ERR_SCHEDULER_ARGUMENT',
-        `resync ${kind}: it cannot be atomic, the past is what it mends`,
-      );
-    }
-    const given = kind === 'downstream' ? undefined : changeMap({ set: values ?? {} });
+    const given = resyncValues(kind, values, options);
     return this.#worker.transact(
       { kind: `${kind}-resync`, options: { priority: 10, ...options } },
       async (run, seeds, transaction) => {
-        if (kind !== 'upstream') seeds.push(...(await this.#core.truth.refreshAll(run)));
-        const { graph } = this.#core.engine;
-        if (given !== undefined) {
-          for (const node of graph.nodes.values()) {
-            if (node.desired !== undefined && node.parent === undefined && !given.has(node.key))
-              given.set(node.key, undefined);
-            const discovered =
-              node.desired === undefined && (node.bits & (Bit.exists | Bit.foreign | Bit.owned)) === Bit.exists;
-            if (kind === 'full' && discovered && node.parent === undefined && !given.has(node.key)) {
-              node.bits |= Bit.owned;
-              seeds.push(node);
-            }
-          }
-          await this.#runner.desireLate(transaction, given, seeds);
-        }
-        seeds.push(...this.#core.truth.outOfStep());
-        await this.#adoptForeign(transaction, seeds);
+        const { engine, truth } = this.#core;
+        const desire = (change: ReadonlyKeyMap<unknown>): Promise<void> =>
+          this.#runner.desireLate(transaction, change, seeds);
+        await prepareResync({ engine, truth, desire }, run, kind, given, seeds);
       },
     );
   }
 
-  /** Values that foreign policy adopts become desired. */
-  async #adoptForeign(transaction: Transaction, seeds: readonly Node[]): Promise<void> {
-    const adopted = new Map<string, unknown>();
-    for (const node of seeds) {
-      const foreign = (node.bits & (Bit.exists | Bit.foreign)) === (Bit.exists | Bit.foreign);
-      if (foreign && node.desired === undefined && node.entry?.foreign === 'adopt' && node.parent === undefined) {
-        adopted.set(node.key, node.applied);
-      }
-    }
-    if (adopted.size > 0) await this.#runner.desireLate(transaction, adopted, seeds as Node[]);
-  }
-
-  /** What a change would do. Nothing is called but retrieve and pure functions, and nothing is kept. */
-  plan(change: Change): Promise<Plan> {
-    const map = changeMap(change);
-    return this.#worker.alone(() => {
-      const { graph } = this.#core.engine;
-      const undo = new Undo();
-      const seeds: Node[] = [];
-      try {
-        for (const [key, value] of map) accept(graph, key, value, seeds, undo);
-        const draft = planRound(graph, seeds, []);
-        return new Plan(draft.steps, views.waiting(this.#core.engine, draft.touched), map);
-      } finally {
-        revert(graph, undo);
-      }
-    });
+  /**
+   * What a change or a resync would do. Nothing is called but retrieve, identity and pure functions, and nothing is kept:
+   * not even what is seen of the southbound.
+   *
+   * @throws SchedulerError ERR_SCHEDULER_OPERATION when a resync is planned and a key space cannot be retrieved.
+   */
+  plan(what: Change | ResyncRequest): Promise<Plan> {
+    return 'resync' in what ? this.#planning.resync(what) : this.#planning.change(what);
   }
 
   /**
@@ -232,16 +196,7 @@ export class Scheduler extends Reader {
         'applying a plan: this is not one that plan() gave; a printed plan has no secrets and cannot be applied',
       );
     }
-    return this.#worker.transact({ kind: 'change', options, change: plan.change }, undefined, (seeds) => {
-      const draft = planRound(this.#core.engine.graph, seeds, []);
-      const now = new Plan(draft.steps, [], plan.change);
-      const differences = plan.diff(now);
-      if (differences.length === 0) return undefined;
-      return new SchedulerError(
-        'ERR_SCHEDULER_PLAN',
-        `applying a plan: it no longer holds, plan again (${differences.slice(0, 5).join('; ')}${differences.length > 5 ? '; …' : ''})`,
-      );
-    });
+    return this.#planning.apply(plan, options);
   }
 
   /** Commits a change that is taken back after `confirmMs` unless it is confirmed; also by a restart before that. */
@@ -307,8 +262,16 @@ export class Scheduler extends Reader {
     return { drifts, result };
   }
 
+  /**
+   * What is in the southbound now, asked of the descriptors: of everything, or of a part. Nothing is changed, not even what
+   * is believed; it waits its turn in the queue.
+   */
+  retrieve(part: Part & { readonly secrets?: boolean } = {}): Promise<SouthboundDump> {
+    return this.#worker.alone(() => look(this.#core, part, part.secrets === true));
+  }
+
   async #follow(transaction: Transaction, findings: Findings, seeds: Node[]): Promise<void> {
-    seeds.push(...findings.seeds);
+    addAll(seeds, findings.seeds);
     if (findings.adopted.size > 0) await this.#runner.desireLate(transaction, findings.adopted, seeds);
   }
 
@@ -344,13 +307,14 @@ export class Scheduler extends Reader {
     await core.journal?.close();
   }
 
-  /** Refuses what is queued, waits for what is under way, and lets go. */
+  /** Refuses what is queued, aborts what is under way, waits for its calls (no longer than they may take), and lets go. */
   async destroy(error: Error = closedError()): Promise<void> {
     const core = this.#core;
     if (core.closing === 'closed') return;
     core.closing = 'closed';
     core.stopTimers();
     core.destroyedBy = error;
+    this.#runner.abort();
     await this.idle();
     await this.#runner.written;
     await core.journal?.abandon();

@@ -13,13 +13,14 @@ import { Queue, type Job } from './queue.js';
 import type { TransactionResult } from './result.js';
 import { retryPolicy, type FullRetryPolicy } from './retry.js';
 import type { Body, Runner, Veto } from './runner.js';
+import type { ReadonlyKeyMap } from './key-map.js';
 import { Transaction, type Work } from './transaction.js';
 
 /** What is asked of a transaction. */
 export interface Asked {
   readonly kind: TransactionKind;
   readonly options: TransactionOptions;
-  readonly change?: ReadonlyMap<string, unknown>;
+  readonly change?: ReadonlyKeyMap<unknown>;
   readonly confirm?: boolean;
   readonly attempt?: number;
   readonly retry?: FullRetryPolicy;
@@ -76,15 +77,15 @@ export class Worker {
   }
 
   /** Runs something between two transactions. */
-  alone<T>(what: () => T): Promise<T> {
+  alone<T>(what: () => T | Promise<T>): Promise<T> {
     if (this.#core.closing !== 'open') return Promise.reject(closedError());
     return new Promise<T>((resolve, reject) => {
       this.#enqueue({
         priority: 0,
         queuedMs: this.#core.clock.now(),
-        run: () => {
+        run: async () => {
           try {
-            resolve(what());
+            resolve(await what());
           } catch (error) {
             reject(asError(error));
           }
