@@ -37,6 +37,8 @@ export class Run {
   /** Stop at the first failure of a value of the transaction. */
   readonly atomic: boolean;
   readonly serial: boolean;
+  /** Everything in one plan, because a plan is what is being executed. */
+  whole = false;
   readonly signal: () => AbortSignal;
   readonly isOwn: (node: Node) => boolean;
   readonly blocked: Node[] = [];
@@ -68,6 +70,23 @@ export class Run {
     this.signal = options.signal;
     this.isOwn = options.isOwn ?? ((): boolean => true);
   }
+}
+
+/** How many solitary values are planned and executed together. */
+const portion = 8192;
+
+/** Whether a value is new, may be created at once, and no other has anything to do with it. */
+function isSolitary(node: Node): boolean {
+  return (
+    node.bits === 0 &&
+    node.desired !== undefined &&
+    node.applied === undefined &&
+    node.entry !== undefined &&
+    node.deps.length === 0 &&
+    node.dependants === undefined &&
+    node.parent === undefined &&
+    node.children === undefined
+  );
 }
 
 /** Executes plans against the graph. */
@@ -111,6 +130,31 @@ export class Engine {
 
   /** Plans and executes until what should be done is done, or cannot be. */
   async settle(run: Run, seeds: readonly Node[]): Promise<void> {
+    for (const part of this.#parts(run, seeds)) await this.#settlePart(run, part);
+  }
+
+  /**
+   * Very many values that are new and have nothing to do with any other are taken in portions, after everything else: what
+   * is needed only while a portion is on its way is then young when it dies, and costs the garbage collector nothing.
+   */
+  #parts(run: Run, seeds: readonly Node[]): readonly (readonly Node[])[] {
+    if (seeds.length <= portion * 2 || run.whole || this.graph.hasChoices) return [seeds];
+    const rest: Node[] = [];
+    const parts: Node[][] = [rest];
+    let part: Node[] = [];
+    for (const node of seeds) {
+      if (!isSolitary(node)) {
+        rest.push(node);
+        continue;
+      }
+      if (part.length === 0) parts.push(part);
+      part.push(node);
+      if (part.length === portion) part = [];
+    }
+    return parts;
+  }
+
+  async #settlePart(run: Run, seeds: readonly Node[]): Promise<void> {
     let pending: readonly Node[] = seeds;
     const visited: (readonly Node[])[] = [];
     for (;;) {

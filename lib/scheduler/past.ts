@@ -143,7 +143,7 @@ function countedOf(records: readonly TransactionRecord[], moment: Moment): numbe
   while (counted < records.length && before(records[counted]!)) counted += 1;
   // Before the oldest record the state is known only right before it, or when nothing has ever been forgotten.
   const right = 'seq' in moment && oldest !== undefined && moment.seq === oldest.seq - 1;
-  if (counted > 0 || right || (oldest !== undefined && oldest.seq === 0)) return counted;
+  if (counted > 0 || right || oldest?.seq === 0) return counted;
   const asked = 'seq' in moment ? `transaction ${moment.seq}` : new Date(moment.timeMs).toISOString();
   const reach = oldest === undefined ? 'no history is kept' : `the history begins with transaction ${oldest.seq}`;
   throw new SchedulerError('ERR_SCHEDULER_HISTORY', `looking at the graph at ${asked}: ${reach}`);

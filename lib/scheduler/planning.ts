@@ -110,6 +110,7 @@ export class Planning {
     return this.#worker.transact(
       { kind: `${kind}-resync`, options: { priority: 10, ...options } },
       async (run, seeds, transaction) => {
+        run.whole = true;
         // Nothing is written down before it is known that the plan holds.
         const changes: ReadonlyKeyMap<unknown>[] = [];
         const desire = (change: ReadonlyKeyMap<unknown>): void => {

@@ -95,6 +95,7 @@ export class Runner {
       signal: transaction.signal,
       isOwn: change === undefined ? () => true : (node) => change.has(views.root(node).key),
     });
+    run.whole = veto !== undefined;
     const seeds: Node[] = [];
     try {
       if (change !== undefined) this.desire(transaction, change, seeds);
