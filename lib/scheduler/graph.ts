@@ -211,14 +211,13 @@ export class Graph {
 
   /** The node of a key, made if need be. */
   node(key: string): Node {
-    let node = this.nodes.get(key);
-    if (node === undefined) {
-      node = new Node(key, this.#entryOf(key));
-      this.nodes.set(key, node);
-      this.#index?.add(key);
-    }
-    return node;
+    return this.nodes.ensure(key, this.#make);
   }
+
+  readonly #make = (key: string): Node => {
+    this.#index?.add(key);
+    return new Node(key, this.#entryOf(key));
+  };
 
   /** Keys with a prefix, sorted. */
   *withPrefix(prefix: string): Generator<Node> {

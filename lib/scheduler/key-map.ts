@@ -61,11 +61,27 @@ export class KeyMap<V> {
 
   set(key: string, value: V): this {
     const hash = hashOf(key);
-    let at = this.#find(key, hash);
+    const at = this.#find(key, hash);
     if (at >= 0) {
       this.#values[this.#slots[at]!] = value;
       return this;
     }
+    this.#add(key, value, hash, at);
+    return this;
+  }
+
+  /** The value of a key, made if there is none. */
+  ensure(key: string, make: (key: string) => V): V {
+    const hash = hashOf(key);
+    const at = this.#find(key, hash);
+    if (at >= 0) return this.#values[this.#slots[at]!] as V;
+    const value = make(key);
+    this.#add(key, value, hash, at);
+    return value;
+  }
+
+  #add(key: string, value: V, hash: number, missing: number): void {
+    let at = missing;
     if (this.#keys.length === this.#hashes.length) {
       this.#grow();
       at = this.#find(key, hash);
@@ -75,7 +91,6 @@ export class KeyMap<V> {
     this.#values.push(value);
     this.#hashes[entry] = hash;
     this.#slots[~at] = entry;
-    return this;
   }
 
   delete(key: string): boolean {
@@ -151,15 +166,5 @@ export class KeyMap<V> {
       if (key !== undefined) yield [key, values[entry] as V];
     }
     return undefined;
-  }
-
-  /** Calls back for every entry, in order; without the objects an iterator makes. */
-  each(visit: (key: string, value: V) => void): void {
-    const keys = this.#keys;
-    const values = this.#values;
-    for (let entry = 0; entry < keys.length; entry += 1) {
-      const key = keys[entry];
-      if (key !== undefined) visit(key, values[entry] as V);
-    }
   }
 }

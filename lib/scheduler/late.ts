@@ -4,7 +4,8 @@
 //
 //   create a --(60 s)--> failed, retrieved: not there … retried … --(answer: done)--> recorded, retrieved: there
 //
-// Only where nobody can look, and nobody has touched the value since, is the answer the best there is to know.
+// Where nobody can look, the answer counts if nobody has touched the value since; else the value is brought back to a known
+// state like after any other failure: removed, and made anew.
 
 import type { Core } from './core.js';
 import type { LateOutcome } from './executor.js';
@@ -45,8 +46,7 @@ export class LateAnswers {
         const code = rowCode(kind as OperationKind, node.state, RowFlag.late, node.state);
         run.record.add(step.label, code, step.previous, step.value, `answered late: ${text}`);
         if (node.entry?.retrievable === true) nodes.push(node);
-        else if (error === undefined) this.#believe(node, step, metadataOf(outcome, i), seq, seeds);
-        else engine.graph.dropIfGhost(node);
+        else this.#judge(node, step, outcome, i, seq, seeds);
       }
       // What it made is ours.
       for (const node of nodes) node.bits |= Bit.owned;
@@ -62,14 +62,20 @@ export class LateAnswers {
     queued.catch(fault);
   }
 
-  /** Nobody can look, and nobody has touched it: it is as the answer says. */
-  #believe(node: Node, step: Step, metadata: unknown, seq: number, seeds: Node[]): void {
+  /** Nobody can look. If nobody has touched it since, it is as the answer says; else it may be anything. */
+  #judge(node: Node, step: Step, outcome: LateOutcome, i: number, seq: number, seeds: Node[]): void {
     const { graph } = this.#core.engine;
     const value = step.kind === 'delete' ? undefined : step.value;
-    if (node.seq !== seq || (node.bits & Bit.uncertain) === 0 || node.desired !== value) return;
-    graph.setApplied(node, value, metadata, value === undefined ? [] : node.deps);
-    node.bits = (node.bits & ~(Bit.stuck | Bit.foreign)) | Bit.news;
-    if (value !== undefined) node.bits |= Bit.owned;
+    const untouched = node.seq === seq && (node.bits & Bit.uncertain) !== 0 && node.desired === value;
+    if (untouched && failureOf(outcome, i) === undefined) {
+      graph.setApplied(node, value, metadataOf(outcome, i), value === undefined ? [] : node.deps);
+      node.bits = value === undefined ? node.bits : (node.bits & ~Bit.foreign) | Bit.owned;
+    } else {
+      const deps = node.applied === undefined ? node.deps : node.appliedDeps;
+      graph.setUnknown(node, node.applied ?? step.value ?? step.previous, deps);
+      node.bits |= Bit.owned;
+    }
+    node.bits = (node.bits & ~Bit.stuck) | Bit.news;
     node.trouble = undefined;
     seeds.push(node);
   }
