@@ -237,6 +237,8 @@ export class Execution {
       },
       (error: unknown) => {
         limits.end(ticket);
+        // A call that gives up when it is told to has nothing to say that is not known.
+        if (expired && handle.stopped(error)) return;
         if (expired) this.#environment.late(steps, { error: asError(error) });
         else end(() => settle.failed(asError(error)));
       },

@@ -67,7 +67,10 @@ export class LateAnswers {
     const { graph } = this.#core.engine;
     const value = step.kind === 'delete' ? undefined : step.value;
     const untouched = node.seq === seq && (node.bits & Bit.uncertain) !== 0 && node.desired === value;
-    if (untouched && failureOf(outcome, i) === undefined) {
+    const failed = failureOf(outcome, i) !== undefined;
+    // It was counted as failed, and has failed: nothing new.
+    if (untouched && failed) return;
+    if (untouched) {
       graph.setApplied(node, value, metadataOf(outcome, i), value === undefined ? [] : node.deps);
       node.bits = value === undefined ? node.bits : (node.bits & ~Bit.foreign) | Bit.owned;
     } else {

@@ -116,6 +116,12 @@ export class CallHandle implements Call {
     return this.#signal === undefined;
   }
 
+  /** Whether an error says no more than that the call was told to stop. */
+  stopped(error: unknown): boolean {
+    if (this.#reason === undefined) return false;
+    return error === this.#reason || (error instanceof Error && error.name === 'AbortError');
+  }
+
   abort(reason: Error): void {
     this.#reason = reason;
     this.#controller?.abort(reason);
