@@ -518,6 +518,8 @@ async function play(commands: readonly Command[], options: { serial: boolean; ch
         break;
       }
     }
+    // Where time has passed for a hanging call, a retry may have begun meanwhile.
+    await hangs.until(scheduler.idle());
     if (referee !== undefined && referee.problems.length > 0)
       throw new Error(`${where}: ${referee.problems.join('\n')}`);
     judge(where);

@@ -456,6 +456,28 @@ void t.test('a look at the southbound changes nothing', async (t) => {
   ]);
 });
 
+void t.test('what a taken-back change has brought about goes on', async (t) => {
+  // a stands on b, and what is derived from a on nothing else; b fails in a transaction that is taken back, and is then made.
+  const world = mockSouthbound();
+  const descriptors = [
+    world.descriptor<{ on?: string; part?: boolean }>({
+      name: 'thing',
+      keys: 'thing/',
+      dependencies: (_key, { on }) => (on === undefined ? [] : [on]),
+      derive: (key, { part }) => (part === true ? [{ key: `part/${key}`, value: {} }] : []),
+    }),
+    world.descriptor({ name: 'part', keys: 'part/' }),
+  ];
+  const { scheduler, state, clock } = await stage({ descriptors, retry: { delayMs: 100 } }, world);
+  world.fail('thing/b', 'create', { times: 2 });
+  await scheduler.commit({ set: { 'thing/b': {}, 'thing/a': { on: 'thing/b', part: true } } });
+  const result = await scheduler.commit({ set: { 'thing/b': { part: false } } }, { atomic: true });
+  t.equal(result.status, 'reverted');
+  clock.advance(1000);
+  await scheduler.idle();
+  t.strictSame([state('thing/b'), state('thing/a'), state('part/thing/a')], ['configured', 'configured', 'configured']);
+});
+
 void t.test('drift of a part: by prefix, by keys', async (t) => {
   const asked: unknown[] = [];
   const world = mockSouthbound();

@@ -17,6 +17,7 @@ import { RowFlag, rowCode, type TransactionRecord } from './history.js';
 import type { Entry } from './key-space.js';
 import { CallHandle, Limits } from './limits.js';
 import { learn, refresh, resolveUnknown, retrieve, type LearnEnvironment } from './learn.js';
+import { addAll } from './lists.js';
 import type { Metrics } from './metrics.js';
 import type { Step } from './plan.js';
 import { planRound, unknown } from './planner.js';
@@ -43,6 +44,8 @@ export class Run {
   readonly isOwn: (node: Node) => boolean;
   readonly blocked: Node[] = [];
   readonly failed: { node: Node; error: SchedulerError; retriable: boolean }[] = [];
+  /** Values whose operations were not done because the run was stopped. */
+  readonly left: Node[] = [];
   /** Values that had failed and are now out of the way: another try is due. */
   freed: Node[] = [];
   /** Retrievals of whole key spaces that failed. */
@@ -172,6 +175,7 @@ export class Engine {
       pending = [...again, ...surprises];
       if (run.stop !== undefined) {
         visited.push(pending);
+        addAll(run.left, pending);
         break;
       }
     }

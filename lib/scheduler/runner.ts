@@ -13,6 +13,7 @@ import { Run } from './engine.js';
 import { Bit, type Node } from './graph.js';
 import { RowFlag, TransactionRecord } from './history.js';
 import type { Journal } from './journal.js';
+import { addAll } from './lists.js';
 import { TransactionResult } from './result.js';
 import { mayRetry, type Retries } from './retries.js';
 import { valueStates } from './state.js';
@@ -198,6 +199,8 @@ export class Runner {
       node.bits &= ~Bit.stuck;
       back.push(node);
     }
+    // What was not begun may be due all the same: something else that carries it has been made.
+    addAll(back, run.left);
     // Also what had to make way for the change, and has not been changed itself.
     for (const key of new Set(record.keys)) {
       const node = this.#core.engine.graph.get(key);
