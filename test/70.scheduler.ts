@@ -21,7 +21,7 @@ import {
   type Descriptor,
   type Selector,
 } from 'node-vpp/scheduler';
-import { directory, held, network, stage } from './support/scheduler.js';
+import { directory, held, network, stage, until } from './support/scheduler.js';
 
 const root = fileURLToPath(new URL('../../..', import.meta.url));
 t.setTimeout(600_000);
@@ -945,9 +945,14 @@ void t.test('what was being deleted when the process died is deleted by the next
   const first = await stage({ journal: path }, world);
   await first.scheduler.commit({ set: { 'interface/a': { ips: ['1', '2'] }, 'interface/b': { ips: ['3'] } } });
   const never = held();
-  world.latency = (kind) => (kind === 'retrieve' ? undefined : never);
+  let started = 0;
+  world.latency = (kind) => {
+    if (kind === 'retrieve') return undefined;
+    started += 1;
+    return never;
+  };
   void first.scheduler.commit({ delete: ['interface/a'], set: { 'interface/b': {} } });
-  await new Promise((resolve) => void setTimeout(resolve, 50));
+  await until(() => started > 0);
   // The first never comes back; a copy of its files is what a kill -9 would have left.
   const copy = await directory();
   await cp(path, copy, { recursive: true });
@@ -976,8 +981,7 @@ void t.test('unconfirmed and unfinished atomic transactions are undone by a rest
   const never = held();
   world.latency = (kind, key) => (kind === 'create' && key === 'interface/d' ? never : undefined);
   void second.scheduler.commit({ set: { 'interface/c': {}, 'interface/d': {} } }, { atomic: true });
-  await new Promise((resolve) => void setTimeout(resolve, 50));
-  t.ok(world.values.has('interface/c'));
+  await until(() => world.values.has('interface/c'));
   const copy = await directory();
   await cp(path, copy, { recursive: true });
   await rm(join(copy, 'lock'));

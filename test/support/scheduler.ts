@@ -90,3 +90,8 @@ export async function directory(): Promise<string> {
   t.teardown(() => rm(path, { recursive: true, force: true, maxRetries: 10 }));
   return path;
 }
+
+/** Waits for a condition; the chapter's time limit ends it if it never comes. */
+export async function until(condition: () => boolean): Promise<void> {
+  while (!condition()) await new Promise((resolve) => void setTimeout(resolve, 2));
+}
