@@ -2,6 +2,11 @@
 // southbound and at the past, drift of a part, and as many values as there may be.
 
 import t from 'tap';
+import { spawnSync } from 'node:child_process';
+import { subscribe, unsubscribe } from 'node:diagnostics_channel';
+import { readdir, rm, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
 import { ManualClock, Scheduler, mockSouthbound } from 'node-vpp/scheduler';
 import type { Descriptor } from 'node-vpp/scheduler';
 import type * as keyMapModule from '../lib/scheduler/key-map.js';
@@ -9,6 +14,7 @@ import type * as limitsModule from '../lib/scheduler/limits.js';
 import { directory, network, stage } from './support/scheduler.js';
 
 t.setTimeout(300_000);
+const root = fileURLToPath(new URL('../../..', import.meta.url));
 
 const inside = new URL('../../../dist/scheduler/', import.meta.url);
 const { KeyMap } = (await import(new URL('key-map.js', inside).href)) as typeof keyMapModule;
@@ -585,6 +591,145 @@ void t.test('the past where the history has been forgotten', async (t) => {
   t.throws(() => scheduler.at({ timeMs: 0 }), { code: 'ERR_SCHEDULER_HISTORY' });
   const none = await stage({ history: false });
   t.throws(() => none.scheduler.at({ timeMs: Date.now() }), { code: 'ERR_SCHEDULER_HISTORY', message: /no history/ });
+});
+
+void t.test('very many solitary values go in portions, and nobody can tell', async (t) => {
+  const count = 30_000;
+  const world = mockSouthbound();
+  const { scheduler, state } = await stage({ descriptors: network(world), retry: false }, world);
+  await scheduler.commit({ set: { 'interface/gone': {}, 'route/gone': { via: 'gone' } } });
+  const failing = [5, 9000, 20_000];
+  for (const i of failing) world.fail(`interface/p${i}`, 'create');
+  const set: [string, unknown][] = Array.from({ length: count }, (_none, i) => [
+    `interface/p${i}`,
+    { mtu: 1 + (i % 9) },
+  ]);
+  set.push(['route/r', { via: 'p1' }], ['route/f', { via: 'p5' }], ['interface/bad', { mtu: 99_999 }]);
+  world.calls.length = 0;
+  const result = await scheduler.commit({ set, delete: ['interface/gone'] });
+  t.equal(result.status, 'failed');
+  t.strictSame(result.failures.map(({ key }) => key).sort(), failing.map((i) => `interface/p${i}`).sort());
+  t.equal(world.values.size, count - failing.length + 1);
+  t.strictSame([state('route/r'), state('route/f'), state('interface/bad')], ['configured', 'pending', 'invalid']);
+  const order = world.calls.filter(({ kind }) => kind !== 'retrieve').map(({ kind, key }) => `${kind} ${key}`);
+  t.strictSame(order.slice(0, 2), ['delete route/gone', 'delete interface/gone'], 'deletes still come first');
+  t.equal(new Set(order).size, order.length, 'nothing is done twice');
+  t.strictSame(Object.fromEntries(Object.entries(scheduler.metrics().values).filter(([, n]) => n > 0)), {
+    configured: count - failing.length + 1,
+    failed: 3,
+    pending: 2,
+    invalid: 1,
+  });
+  const plan = await scheduler.plan({ delete: set.map(([key]) => key) });
+  t.equal(plan.size, count - failing.length + 1);
+  t.ok((await scheduler.apply(plan)).ok);
+  world.fail('interface/p17000', 'create');
+  const atomic = await scheduler.commit({ set: set.slice(0, count) }, { atomic: true });
+  t.equal(atomic.status, 'reverted');
+  t.equal(world.values.size, 0, 'all or nothing holds over portions');
+  t.strictSame(
+    [...scheduler.dump('desired')].map(({ key }) => key),
+    ['route/gone'],
+  );
+  const stop = new AbortController();
+  world.onCall = ({ key }) => {
+    if (key === 'interface/p12000') stop.abort();
+  };
+  const aborted = await scheduler.commit({ set: set.slice(0, count) }, { signal: stop.signal });
+  t.equal(aborted.status, 'aborted');
+  t.equal(world.values.size, 12_001, 'what is not begun by then is not begun');
+  t.equal(scheduler.metrics().values.failed, count - 12_001);
+  world.onCall = undefined;
+  t.ok((await scheduler.resync('downstream')).ok);
+  t.equal(world.values.size, count);
+});
+
+void t.test('answers that break the contract are errors of their values', async (t) => {
+  const bad: unknown[] = [undefined, [], [undefined, undefined], ['x', 'y'], [{ metadata: 1 }, null], 'text'];
+  for (const answer of [...bad, ...bad.map((value) => Promise.resolve(value))]) {
+    const descriptor: Descriptor = {
+      name: 'b',
+      keys: 'b/',
+      createBatch: () => answer as never,
+      remove: () => undefined,
+    };
+    const scheduler = await Scheduler.open({ descriptors: [descriptor], retry: false });
+    const { failures } = await scheduler.commit({ set: { 'b/1': {}, 'b/2': {} } });
+    t.match(failures, [{ error: { message: /one \{ metadata \} or \{ error \} per value is due/ } }, {}]);
+    await scheduler.close();
+  }
+  for (const answer of [undefined, null, 5, [null], [{ key: 5 }], Promise.resolve(undefined)]) {
+    const descriptor: Descriptor = { name: 'r', keys: 'r/', create: () => 1, retrieve: () => answer as never };
+    const scheduler = await Scheduler.open({ descriptors: [descriptor], retry: false, startup: 'none' });
+    t.equal((await scheduler.resync('downstream')).status, 'failed', 'a retrieve that gives no list of values');
+    await scheduler.close();
+  }
+});
+
+void t.test('errors that no further try can help; events; the diagnostics channel', async (t) => {
+  const world = mockSouthbound();
+  const descriptor = world.descriptor({
+    name: 'a',
+    keys: 'a/',
+    retriable: ({ message }) => !message.includes('for good'),
+  });
+  const { scheduler, state, clock } = await stage({ descriptors: [descriptor] }, world);
+  const transactions: number[] = [];
+  const published: unknown[] = [];
+  const take = (message: unknown): void => void published.push(message);
+  scheduler.on('transaction', ({ seq }) => transactions.push(seq));
+  subscribe('node-vpp:scheduler:transaction', take);
+  t.teardown(() => unsubscribe('node-vpp:scheduler:transaction', take));
+  world.fail('a/1', 'create', { error: new Error('broken for good') });
+  world.fail('a/2', 'create', { error: new Error('busy') });
+  const { seq, failures } = await scheduler.commit({ set: { 'a/1': {}, 'a/2': {} } }, { retry: { delayMs: 10 } });
+  t.match(failures, [
+    { key: 'a/1', retrying: false },
+    { key: 'a/2', retrying: true },
+  ]);
+  t.strictSame([state('a/1'), state('a/2')], ['failed', 'retrying']);
+  clock.advance(10);
+  await scheduler.idle();
+  t.strictSame([state('a/1'), state('a/2')], ['failed', 'configured']);
+  t.strictSame(transactions, [seq, seq + 1]);
+  t.match(published, [
+    { seq, kind: 'change', status: 'failed' },
+    { kind: 'retry', status: 'done' },
+  ]);
+});
+
+void t.test('a closed scheduler leaves nothing behind', async (t) => {
+  const path = await directory();
+  const program = `
+    import { Scheduler, mockSouthbound } from 'node-vpp/scheduler';
+    const refs = [];
+    async function once(i) {
+      const world = mockSouthbound();
+      const a = world.descriptor({ name: 'a', keys: 'a/', drift: { everyMs: 1000 } });
+      const scheduler = await Scheduler.open({ descriptors: [a], journal: ${JSON.stringify(path)} });
+      world.fail('a/1', 'create', { times: 9 });
+      world.latency = () => Promise.resolve();
+      await scheduler.commit({ set: { 'a/1': {}, 'a/2': {} } });
+      void scheduler.watch().next();
+      await (i % 2 === 0 ? scheduler.close() : scheduler.destroy());
+      refs.push(new WeakRef(scheduler));
+    }
+    for (let i = 0; i < 5; i += 1) await once(i);
+    await once(0);
+    refs.pop();
+    for (let i = 0; i < 20 && refs.some((ref) => ref.deref() !== undefined); i += 1) {
+      await new Promise((resolve) => setTimeout(resolve, 20));
+      globalThis.gc();
+    }
+    const alive = refs.filter((ref) => ref.deref() !== undefined).length;
+    console.log('alive', alive, 'resources', process.getActiveResourcesInfo().filter((name) => name !== 'PipeWrap').join());`;
+  const file = join(root, 'build/js/test/.left.mjs');
+  await writeFile(file, program);
+  t.teardown(() => rm(file, { force: true }));
+  const run = spawnSync(process.execPath, ['--expose-gc', file], { encoding: 'utf8', cwd: root });
+  t.equal(run.stderr, '');
+  t.match(run.stdout, /^alive 0 resources\s*$/);
+  t.strictSame((await readdir(path)).includes('lock'), false);
 });
 
 void t.test('hundreds of thousands of values: lost, resynced, planned for, deleted', async (t) => {

@@ -247,19 +247,21 @@ export class Execution {
 
   #settleBatch(lane: Lane, kind: Step['kind'], indexes: readonly number[]): void {
     const began = this.#began();
-    const settle = (outcomes: readonly BatchOutcome<unknown>[]): void => {
-      if (outcomes.length !== indexes.length) {
+    const settle = (answer: unknown): void => {
+      const outcomes: readonly unknown[] | undefined = Array.isArray(answer) ? answer : undefined;
+      if (outcomes?.length !== indexes.length || !outcomes.every(isOutcome)) {
+        const given = outcomes === undefined ? 'no list' : `${outcomes.length} outcomes`;
         fail(
           new DescriptorError(
             'ERR_SCHEDULER_DESCRIPTOR_BATCH',
-            `${kind} of ${indexes.length} values by ${lane.entry.name}: it gave ${outcomes.length} outcomes; one per value is due`,
+            `${kind} of ${indexes.length} values by ${lane.entry.name}: it gave ${given}; one { metadata } or { error } per value is due`,
           ),
         );
         return;
       }
       indexes.forEach((index, i) => {
-        const outcome = outcomes[i]!;
-        if ('error' in outcome) this.#failed(index, outcome.error);
+        const outcome = outcomes[i] as BatchOutcome<unknown>;
+        if ('error' in outcome) this.#failed(index, asError(outcome.error));
         else this.#done(index, outcome.metadata);
       });
     };
@@ -277,13 +279,13 @@ export class Execution {
     }
     if (isPromise(answer)) {
       this.#await(lane, steps, answer, handle, began, {
-        answered: (outcomes) => settle(outcomes as readonly BatchOutcome<unknown>[]),
+        answered: settle,
         failed: fail,
       });
       return;
     }
     this.#took(lane, kind, indexes.length, began);
-    settle(answer as readonly BatchOutcome<unknown>[]);
+    settle(answer);
   }
 
   #began(): number {
@@ -384,6 +386,10 @@ function callBatch(steps: readonly Step[], entry: Entry, context: Call): unknown
     case 'gate':
       return [];
   }
+}
+
+function isOutcome(outcome: unknown): boolean {
+  return typeof outcome === 'object' && outcome !== null;
 }
 
 function isPromise(answer: unknown): answer is Promise<unknown> {
