@@ -345,7 +345,10 @@ void t.test('children of a process inherit none of its descriptors', async (t) =
   t.teardown(() => both.close());
   const queues = openShared(share(both.server, { rx: [0] }));
   await queues.up();
-  t.ok(descriptors().some((target) => target.includes('memfd:')) && descriptors().some((target) => target.includes('eventfd')));
+  t.ok(
+    descriptors().some((target) => target.includes('memfd:')) &&
+      descriptors().some((target) => target.includes('eventfd')),
+  );
   t.same(await inherited(), before);
   queues.close();
 });
