@@ -1,0 +1,3 @@
+// `node-vpp/stats`: VPP's stats segment, read in place.
+
+export {};
