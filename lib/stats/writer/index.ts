@@ -2,7 +2,7 @@
 
 export { createStatsSegment, StatsSegmentWriter } from './writer.js';
 export type { StatsListenOptions, StatsSegmentOptions } from './writer.js';
-export { ErrorCounters, InterfaceCounters, NodeCounters } from './interfaces.js';
+export { ErrorCounters, InterfaceCounters, NodeCounters } from './vpp-counters.js';
 export { Names, Scalar, Symlink, WriterEntry } from './entries.js';
 export {
   CombinedCounters,
