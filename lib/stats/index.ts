@@ -18,6 +18,8 @@ export { nodeErrorsOf, nodesOf } from './nodes.js';
 export type { NodeErrorCount, NodeStats } from './nodes.js';
 export { bufferPoolsOf, memoryHeapsOf, systemOf } from './system.js';
 export type { BufferPool, MemoryHeap, SystemStats } from './system.js';
+export { metrics, metricsContentType, metricsFormat } from './metrics.js';
+export type { MetricsOptions } from './metrics.js';
 export { escapePattern } from './patterns.js';
 export type { Pattern, Patterns } from './patterns.js';
 export type {
