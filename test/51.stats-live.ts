@@ -216,6 +216,8 @@ void t.test('deltas and rates', async (t) => {
 void t.test('subscribing', async (t) => {
   const socket = join(socketFolder(t), 's');
   const { segment, interfaces } = vppLike();
+  let next: ReturnType<typeof vppLike> | undefined;
+  t.teardown(() => next?.segment.close());
   segment.listen(socket);
   const stats = await connected(t, socket);
   const snapshots: Snapshot[] = [];
@@ -233,8 +235,6 @@ void t.test('subscribing', async (t) => {
     const events: string[] = [];
     stats.events.on('disconnected', ({ code }) => events.push(code));
     stats.events.on('connected', ({ restarted }) => events.push(`connected ${restarted}`));
-    let next: ReturnType<typeof vppLike> | undefined;
-    t.teardown(() => next?.segment.close());
     for await (const snapshot of stats.subscribe('/interfaces/', { intervalMs: 5 })) {
       seen.push(`${snapshot.restarted} ${snapshot.intervalMs !== undefined}`);
       if (seen.length === 2) {
