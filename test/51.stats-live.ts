@@ -395,10 +395,10 @@ void t.test('nothing is left behind', async (t) => {
     await round();
     const [files, maps] = [openFiles(), mappings()];
     for (let i = 0; i < 20; i++) await round();
-    t.equal(openFiles(), files);
-    t.equal(mappings(), maps);
+    await until(() => openFiles() <= files && mappings() <= maps);
     segment.close();
-    t.ok(openFiles() < files && mappings() < maps);
+    // Node gives memory of a detached ArrayBuffer back a turn of the event loop later.
+    await until(() => openFiles() < files && mappings() < maps);
   });
   await t.test('10,000 polls, with the collector run: no growth', async (t) => {
     const program = `

@@ -20,6 +20,10 @@ const have = (program: string): boolean => spawnSync(program, ['--version'], { s
 const tools = process.env.VPP_BIN === undefined ? '' : dirname(process.env.VPP_BIN);
 const noTools: string | false = noVpp !== false ? noVpp : existsSync(join(tools, 'vpp_get_stats')) ? false : 'vpp_get_stats is not beside the vpp binary';
 
+// Built before anything is served: that takes its time.
+const python = papiStats();
+const go = govppStats();
+
 /** A VPP's tool on a stats socket. */
 function vppTool(name: string, ...args: string[]): string {
   const env = { ...process.env, LD_LIBRARY_PATH: join(tools, '../lib/x86_64-linux-gnu') };
@@ -61,7 +65,7 @@ function asGetStats(value: ReturnType<ReturnType<typeof openStatsImage>['get']>)
 /** A segment with every type in it. */
 function everything(sizeBytes = 4 << 20) {
   const made = vppLike({ interfaces: 5, sizeBytes });
-  made.segment.addGauge('/gauge', 12345);
+  made.segment.addGauge('/level', 12345);
   const histogram = made.segment.addHistogram('/latency', { leastExponent: 3, bins: 8 });
   for (const value of [1, 20, 300, 4000]) histogram.thread(1).observe(value);
   made.segment.addRingBuffer('/ring', { entrySize: 8, ringSize: 4, schema: 'u64' }).produce(0, Uint8Array.of(1, 2, 3));
@@ -70,7 +74,6 @@ function everything(sizeBytes = 4 << 20) {
   return made;
 }
 
-const python = papiStats();
 void t.test("VPP's Python client reads what the writer makes", { skip: 'missing' in python && python.missing }, async (t) => {
   if ('missing' in python) return;
   const socket = join(socketFolder(t), 's');
@@ -91,7 +94,6 @@ void t.test("VPP's Python client reads what the writer makes", { skip: 'missing'
   t.equal(got.size, ours.ls().length + (got.has('') ? 1 : 0), 'all of them');
 });
 
-const go = govppStats();
 void t.test('GoVPP reads what the writer makes', { skip: 'missing' in go && go.missing }, async (t) => {
   if ('missing' in go) return;
   const socket = join(socketFolder(t), 's');
@@ -134,7 +136,7 @@ void t.test("VPP's C tools read what the writer makes", { skip: noTools }, async
   t.equal(vppTool('vpp_get_stats', 'socket-name', served.socket, 'ls', '/if/').trim().split('\n').length, 18);
 
   const port = await freePort();
-  const exporter = spawn(join(tools, 'vpp_prometheus_export'), ['socket-name', served.socket, 'port', String(port), 'v2', '/if', '/interfaces', '/gauge'], {
+  const exporter = spawn(join(tools, 'vpp_prometheus_export'), ['socket-name', served.socket, 'port', String(port), 'v2', '/if', '/interfaces', '/level'], {
     env: { ...process.env, LD_LIBRARY_PATH: join(tools, '../lib/x86_64-linux-gnu') },
     stdio: 'ignore',
   });
@@ -159,7 +161,7 @@ async function servedElsewhere(t: Test, near: string): Promise<{ socket: string 
     interfaces.remove(4);
     new NodeCounters(segment).add('ip4-input');
     new ErrorCounters(segment).add('ip4-input', 'bad ip4 checksum');
-    segment.addGauge('/gauge', 12345);
+    segment.addGauge('/level', 12345);
     segment.addNames('/names', ['a', undefined, 'c']);
     const histogram = segment.addHistogram('/latency', { leastExponent: 3, bins: 8 });
     for (const value of [1, 20, 300, 4000]) histogram.thread(1).observe(value);
@@ -284,11 +286,10 @@ void t.test('metrics', async (t) => {
 });
 
 void t.test('a real VPP', { skip: noVpp, timeout: 240_000 }, async (t) => {
-  const vpp = await Vpp.start({ exec: ['create loopback interface', 'set interface state loop0 up'], config: 'cpu { main-core 0 }' });
+  const vpp = await Vpp.start({});
   t.teardown(() => vpp.stop());
   const stats = await connectStats({ socket: vpp.statsSocket, waitMs: 20_000, checkMs: 0 });
   t.teardown(() => stats.close());
-  t.equal(stats.sealed, false, 'VPP does not seal its segment');
   t.equal(stats.pid, vpp.pid);
   await t.test('what holds still is what vpp_get_stats says', { skip: noTools }, async (t) => {
     const got = getStats(vpp.statsSocket, '/');
@@ -317,12 +318,12 @@ void t.test('a real VPP', { skip: noVpp, timeout: 240_000 }, async (t) => {
       indices.push(index);
       if (i % 3 === 2) await api.request('delete_loopback', { sw_if_index: indices.shift()! });
     }
-    t.equal(stats.interfaces().size, 2 + indices.length);
+    t.equal(stats.interfaces().size, 1 + indices.length);
     for (const index of indices) await api.request('delete_loopback', { sw_if_index: index });
     polling = false;
     await poll;
     t.strictSame(strange, []);
-    t.strictSame([...stats.interfaces()].map(({ name }) => name), ['local0', 'loop0']);
+    t.strictSame([...stats.interfaces()].map(({ name }) => name), ['local0']);
     t.ok(polls > 20, `${polls} polls`);
   });
   await t.test('killed and started again', async (t) => {
@@ -330,7 +331,7 @@ void t.test('a real VPP', { skip: noVpp, timeout: 240_000 }, async (t) => {
     t.throws(() => stats.ls(), { code: 'ERR_STATS_DISCONNECTED' });
     await vpp.start();
     await stats.ready({ timeoutMs: 30_000 });
-    await until(() => stats.connected && [...stats.interfaces()].some(({ name }) => name === 'loop0'));
+    await until(() => stats.connected && [...stats.interfaces()].some(({ name }) => name === 'local0'));
     t.equal(stats.pid, vpp.pid);
   });
 });

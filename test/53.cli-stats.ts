@@ -143,7 +143,7 @@ function shown(output: string, rows = 24): string[] {
 }
 
 void t.test('top on a terminal of 80 by 24', { skip: noPython }, async (t) => {
-  const pty = join(root, 'test/support/pty.py');
+  const pty = join(root, 'test/support/terminal.py');
   const top = new Command(t, ['python3', pty, '80', '24', process.execPath, main, 'stats', '--socket', socket, 'top', '--interval', '0.1']);
   const shows = (pattern: RegExp) => top.printed((output) => pattern.test(shown(output).join('\n')));
   await shows(/^bench7 +[\d.]+ k?/m);

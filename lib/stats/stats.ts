@@ -145,6 +145,7 @@ export class Stats extends StatsSource implements AsyncDisposable {
       return work(reader);
     } catch (error) {
       if (error instanceof StatsError && error.reason === 'LOST') this.#link.lose(error);
+      if (error instanceof StatsError && error.reason === 'CORRUPT') this.#link.suspect();
       throw error;
     }
   }
@@ -157,7 +158,7 @@ export class Stats extends StatsSource implements AsyncDisposable {
   get pid(): number {
     return this.#link.pid;
   }
-  /** Whether the segment is sealed against truncation. VPP's is not; then it is guarded. */
+  /** Whether the segment is sealed against truncation. One that is not (huge pages) is guarded: see SECURITY.md. */
   get sealed(): boolean {
     return this.#link.sealed;
   }

@@ -1,4 +1,4 @@
-# Runs a program on a terminal of its own: pty.py COLUMNS ROWS COMMAND…. What comes on standard input is typed, what the
+# Runs a program on a terminal of its own: terminal.py COLUMNS ROWS COMMAND…. What comes on standard input is typed, what the
 # program writes is printed; the exit code is the program's.
 
 import fcntl
