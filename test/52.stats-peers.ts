@@ -100,7 +100,7 @@ void t.test('GoVPP reads what the writer makes', { skip: 'missing' in go && go.m
   const { segment } = everything();
   t.teardown(() => segment.close());
   segment.listen(socket);
-  const { code, lines, errors } = await runClient(go.command, [socket, 'dump']);
+  const { code, lines, errors } = await runClient(go.command, [socket, 'dump', '/']);
   t.equal(code, 0, errors);
   const ours = openStatsImage(segment.image());
   const got = new Map(lines.map(({ name, value }) => [name as string, value]));
