@@ -3,7 +3,9 @@
 
 import t from 'tap';
 import fc from 'fast-check';
-import { openStatsImage } from 'node-vpp/stats';
+import { readFileSync } from 'node:fs';
+import { fileURLToPath } from 'node:url';
+import { metrics, openStatsImage } from 'node-vpp/stats';
 import { createStatsSegment } from 'node-vpp/stats/writer';
 import { sourcesBelow, testDocExamples } from './support/doc-examples.js';
 import { garble, imageOf } from './support/stats-image.js';
@@ -442,6 +444,26 @@ void t.test('garbage: no image makes the reader do anything but answer or say wh
   t.equal(result.images, 4000);
   t.strictSame(result.unexpected, []);
   t.ok(result.corrupt > 100 && result.read > 100, `${result.corrupt} were refused, ${result.read} read`);
+});
+
+void t.test('the dashboard for Grafana asks for metrics that there are', async (t) => {
+  const file = fileURLToPath(new URL('../../../docs/assets/grafana-vpp.json', import.meta.url));
+  type Panel = { id: number; title: string; type: string; gridPos: { x: number; y: number; w: number; h: number }; targets: { expr: string }[] };
+  const dashboard = JSON.parse(readFileSync(file, 'utf8')) as { title: string; schemaVersion: number; panels: Panel[]; templating: { list: { name: string; type: string }[] } };
+  t.equal(dashboard.title, 'VPP');
+  t.ok(dashboard.schemaVersion >= 36);
+  t.equal(new Set(dashboard.panels.map(({ id }) => id)).size, dashboard.panels.length);
+  const variables = new Set(dashboard.templating.list.map(({ name }) => name));
+  const { segment } = vppLike();
+  t.teardown(() => segment.close());
+  const there = metrics(openStatsImage(recordedImage())) + metrics(openStatsImage(segment.image()));
+  for (const { title, gridPos, targets } of dashboard.panels) {
+    t.ok(gridPos.x + gridPos.w <= 24 && gridPos.h > 0, `${title} fits`);
+    for (const { expr } of targets) {
+      for (const [name] of expr.matchAll(/vpp_\w+/g)) t.ok(there.includes(`\n${name}{`) || there.includes(`\n${name} `), `${title}: ${name}`);
+      for (const [, name] of expr.matchAll(/\$(\w+)/g)) t.ok(name === '__rate_interval' || variables.has(name!), `${title}: $${name!}`);
+    }
+  }
 });
 
 void t.test('the examples of the pages and of the public members run', async (t) => {
