@@ -46,6 +46,7 @@ export class Directory {
   /** Entries that may change without a new epoch. */
   readonly unsettled: readonly number[];
   #byName: Map<string, number> | undefined;
+  readonly #links: { readonly name: string; readonly column: number }[] = [];
   readonly #selections = new Map<string, Selection>();
 
   /** Reads it, within `Access.read`. `before` lends the names that are still the same. */
@@ -125,7 +126,15 @@ export class Directory {
     const type = typeName(code);
     const name = this.names[index]!;
     if (code !== EntryType.symlink) return { name, index, type };
-    return { name, index, type, link: { name: this.names[this.targets[index]!] ?? '', column: this.columns[index]! } };
+    return { name, index, type, link: this.link(index) };
+  }
+
+  /** The target of a symlink, made once. */
+  link(index: number): { readonly name: string; readonly column: number } {
+    return (this.#links[index] ??= Object.freeze({
+      name: this.names[this.targets[index]!] ?? '',
+      column: this.columns[index]!,
+    }));
   }
 
   /** The entries that match any of the patterns; all entries when there are none. */

@@ -94,9 +94,9 @@ export function metrics(source: StatsSource | Snapshot, options: MetricsOptions 
 
 type FamilyType = 'counter' | 'gauge' | 'histogram';
 
-/** Collects lines; counts series. */
+/** Collects lines; counts series. One long text: joining a list of many lines would cost as much as making them. */
 class MetricsText {
-  readonly lines: string[] = [];
+  #text = '';
   readonly #openMetrics: boolean;
   readonly #common: string;
   readonly #maxSeries: number;
@@ -119,7 +119,6 @@ class MetricsText {
 
   /** Begins a family: `add` writes one series. Counters are given without `_total`. */
   family(name: string, type: FamilyType, help: string): { add: (labels: string, value: number, suffix?: string) => void } {
-    const { lines } = this;
     const sample = type === 'counter' ? `${name}_total` : name;
     const said = this.#openMetrics ? name : sample;
     let begun = false;
@@ -133,14 +132,14 @@ class MetricsText {
         if (!begun) {
           begun = true;
           this.#families.add(name);
-          lines.push(`# HELP ${said} ${help}`, `# TYPE ${said} ${type}`);
+          this.#text += `# HELP ${said} ${help}\n# TYPE ${said} ${type}\n`;
           if (this.#openMetrics) {
             const unit = /_(bytes|seconds)$/.exec(name)?.[1];
-            if (unit !== undefined) lines.push(`# UNIT ${said} ${unit}`);
+            if (unit !== undefined) this.#text += `# UNIT ${said} ${unit}\n`;
           }
         }
         const both = labels === '' ? this.#common : this.#common === '' ? labels : `${this.#common},${labels}`;
-        lines.push(both === '' ? `${sample}${suffix} ${value}` : `${sample}${suffix}{${both}} ${value}`);
+        this.#text += both === '' ? `${sample}${suffix} ${value}\n` : `${sample}${suffix}{${both}} ${value}\n`;
       },
     };
   }
@@ -155,8 +154,8 @@ class MetricsText {
       this.#series = -1;
       this.family('vpp_metrics_dropped_series', 'gauge', 'Series that were left out because of maxSeries.').add('', dropped);
     }
-    if (this.#openMetrics) this.lines.push('# EOF');
-    return `${this.lines.join('\n')}\n`;
+    if (this.#openMetrics) this.#text += '# EOF\n';
+    return this.#text;
   }
 }
 
