@@ -28,6 +28,7 @@ const packages = [
   ['valgrind', '/usr/bin/valgrind'],
   ['tshark', '/usr/bin/tshark'],
   ['iproute2', '/sbin/ip'],
+  ['prometheus', '/usr/bin/prometheus'],
 ];
 
 const args = process.argv.slice(2);

@@ -38,7 +38,7 @@ bool has_shrunk(int fd, uint64_t size) {
   return ::fstat(fd, &st) == 0 && static_cast<uint64_t>(st.st_size) < size;
 }
 
-SysError Mapping::map(int fd, size_t size, bool guarded, std::shared_ptr<Mapping>* out) {
+SysError Mapping::map(int fd, size_t size, bool guarded, std::shared_ptr<Mapping>* out, Access access) {
   // Huge pages can only be unmapped whole.
   size_t mapped = size;
   struct statfs fs {};
@@ -46,7 +46,8 @@ SysError Mapping::map(int fd, size_t size, bool guarded, std::shared_ptr<Mapping
     auto page = static_cast<size_t>(fs.f_bsize);
     mapped = (size + page - 1) / page * page;
   }
-  void* data = ::mmap(nullptr, mapped, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+  int protection = access == Access::read_write ? PROT_READ | PROT_WRITE : PROT_READ;
+  void* data = ::mmap(nullptr, mapped, protection, MAP_SHARED, fd, 0);
   if (data == MAP_FAILED) return {errno, "mmap"};
   int guard = -1;
   if (guarded) {
