@@ -12,6 +12,7 @@
       'addon/memif_memory.cc',
       'addon/memif_shared_queues.cc',
       'addon/packets.cc',
+      'addon/vppapi.cc',
       'memif/bridge.cc',
       'memif/client_handshake.cc',
       'memif/connection.cc',
@@ -25,6 +26,10 @@
       'sys/guard.cc',
       'sys/seqpacket.cc',
       'sys/shared_memory.cc',
+      'vppapi/bell.cc',
+      'vppapi/connection.cc',
+      'vppapi/library.cc',
+      'vppapi/segment.cc',
     ],
     'include_dirs': [
       '.',
@@ -41,6 +46,6 @@
       '-static-libstdc++', '-static-libgcc',
       "-Wl,--version-script=<!(node -p \"require('path').join(require.resolve('node-vpp/package.json'), '../native/addon.map')\")",
     ],
-    'libraries': ['-lpthread'],
+    'libraries': ['-lpthread', '-ldl'],
   }],
 }

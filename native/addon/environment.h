@@ -82,5 +82,6 @@ void init_shared_queues(Napi::Env env, Napi::Object exports);
 void init_bridge(Napi::Env env, Napi::Object exports);
 void init_doorbell(Napi::Env env, Napi::Object exports);
 void init_packets(Napi::Env env, Napi::Object exports);
+void init_vppapi(Napi::Env env, Napi::Object exports);
 
 } // namespace nodevpp::addon
