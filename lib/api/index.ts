@@ -11,6 +11,8 @@ export * from './codec/index.js';
 export { Connection, connect } from './connection.js';
 export type { ConnectOptions, ConnectionState, ConnectionStats, LifeEvents, Reconnected } from './options.js';
 export type { RequestOptions, VppClient } from './client.js';
+export type { Carrier } from './fast.js';
+export type { SyncOptions } from './sync.js';
 export { Pool, createPool, type PoolOptions } from './pool.js';
 export { DumpStream, type DumpOptions } from './dump.js';
 export { EventStream, type EventOptions } from './events.js';
