@@ -14,6 +14,7 @@ import { findMessage } from './find.js';
 import { copyOf } from './frame.js';
 import { Life } from './life.js';
 import type { Link } from './link.js';
+import { ManyRun, type ManyOptions, type ManyReport } from './many.js';
 import type { ConnectOptions, ConnectionState, ConnectionStats, LifeEvents } from './options.js';
 import { SchemaSources, type Outgoing } from './resolve.js';
 import type { SyncOptions } from './sync.js';
@@ -184,7 +185,41 @@ export class Connection<A extends ApiTypes = NewestApi> implements VppClient<A> 
     if (outgoing.kind === 'dump' || outgoing.kind === 'cursor') {
       throw new ArgumentTypeError(`${name} answers with many rows: use dump()`);
     }
-    return link.requestSync(outgoing, fields as Fields, { timeoutMs: this.#requestTimeoutMs, ...options });
+    return link.lanes.requestSync(outgoing, fields as Fields, { timeoutMs: this.#requestTimeoutMs, ...options });
+  }
+
+  /**
+   * Sends one request for every item, `window` at a time, and reports what became of them. What VPP refuses does not stop
+   * the others. Rejects only with what the iterable or a listener threw, or when the message cannot be used at all.
+   */
+  requestMany<N extends RequestName<A>>(
+    name: N,
+    items: Iterable<FieldsOf<A, N>> | AsyncIterable<FieldsOf<A, N>>,
+    options?: ManyOptions,
+  ): Promise<ManyReport>;
+  requestMany<N extends string>(
+    name: Unknown<N, RequestName<A>>,
+    items: Iterable<Fields> | AsyncIterable<Fields>,
+    options?: ManyOptions,
+  ): Promise<ManyReport>;
+  async requestMany(
+    name: string,
+    items: Iterable<object> | AsyncIterable<object>,
+    options: ManyOptions = {},
+  ): Promise<ManyReport> {
+    const link = this.#life.needLink(name);
+    const outgoing = link.resolver.outgoing(name) ?? (await findMessage(link, this.#sources, name));
+    if (outgoing.kind === 'dump' || outgoing.kind === 'cursor') {
+      throw new ArgumentTypeError(`${name} answers with many rows: use dump()`);
+    }
+    const port = {
+      lane: link.lanes.laneFor.bind(link.lanes),
+      request: (message: Outgoing, fields: Fields, timeoutMs: number) =>
+        link.lanes.request(this.name, message, fields, timeoutMs, undefined),
+    };
+    const { window } = (link.lanes.fast?.inFlight ?? link.inFlight);
+    const defaults = { window, timeoutMs: this.#requestTimeoutMs };
+    return new ManyRun(port, outgoing, items as Iterable<Fields>, defaults, options).report;
   }
 
   #request(name: string, fields: Fields, options?: RequestOptions): Promise<unknown> {
@@ -325,7 +360,7 @@ export class Connection<A extends ApiTypes = NewestApi> implements VppClient<A> 
       return Promise.reject(new ArgumentTypeError(`${outgoing.name} answers with many rows: use dump()`));
     }
     const timeoutMs = options?.timeoutMs ?? this.#requestTimeoutMs;
-    return link.request(this.name, outgoing, fields, timeoutMs, options?.signal);
+    return link.lanes.request(this.name, outgoing, fields, timeoutMs, options?.signal);
   }
 
   async #requestUnknown(
@@ -341,7 +376,7 @@ export class Connection<A extends ApiTypes = NewestApi> implements VppClient<A> 
     if (outgoing.kind === 'dump' || outgoing.kind === 'cursor') {
       const settled = heard() ? announce(this.name, outgoing.name, fields) : undefined;
       const onSettled = settled && ((error: unknown) => settled(error, undefined));
-      link.inTurn(() => stream.begin(link.inFlight, outgoing, onSettled));
+      link.lanes.inTurn((inFlight) => stream.begin(inFlight, outgoing, onSettled));
     } else {
       stream.refuse(new ArgumentTypeError(`${outgoing.name} has no rows: use request()`));
     }

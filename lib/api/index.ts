@@ -12,6 +12,7 @@ export { Connection, connect } from './connection.js';
 export type { ConnectOptions, ConnectionState, ConnectionStats, LifeEvents, Reconnected } from './options.js';
 export type { RequestOptions, VppClient } from './client.js';
 export type { Carrier } from './fast.js';
+export { refusedWith, type ManyFailure, type ManyOptions, type ManyProgress, type ManyReport } from './many.js';
 export type { SyncOptions } from './sync.js';
 export { Pool, createPool, type PoolOptions } from './pool.js';
 export { DumpStream, type DumpOptions } from './dump.js';

@@ -8,18 +8,16 @@
 
 import { endianness } from 'node:os';
 import { VppApiError, VppConnectionError, VppProtocolError } from '../errors.js';
-import { ask } from './ask.js';
 import { closeOnExit, forgetOnExit } from './close.js';
 import type { Schema } from './schema/schema.js';
 import type { Counters } from './counters.js';
 import { Deadlines } from './deadlines.js';
-import type { Fields } from './exchange.js';
 import { FastLane, type Carrier, type FastChoice } from './fast.js';
 import { copyOf, readU16, readU32, writeU16, writeU32 } from './frame.js';
 import { socketIdentity } from './health.js';
+import { Lanes } from './lanes.js';
 import { InFlight } from './requests.js';
-import { Resolver, type Outgoing, type SchemaSources } from './resolve.js';
-import { requestNow, type SyncOptions } from './sync.js';
+import { Resolver, type SchemaSources } from './resolve.js';
 import { MessageTable, encodeCreate, encodeDelete, ids } from './table.js';
 import { SocketTransport } from './transport/socket.js';
 import type { Transport, TransportSink } from './transport/transport.js';
@@ -79,10 +77,7 @@ export class Link implements TransportSink {
   #lost: Error | undefined;
   #tap: ((sent: boolean, bytes: Uint8Array, start: number, end: number) => void) | undefined;
   #fast: FastLane | undefined;
-  /** Requests on the socket that have not been answered, while there is a fast lane. */
-  #slow = 0;
-  /** When those on the socket may go that wait for the fast lane. */
-  #turn: Promise<void> | undefined;
+  #lanes: Lanes | undefined;
   carrier: Carrier = { kind: 'socket', reason: 'shared memory was not asked for' };
   instance!: Instance;
 
@@ -124,6 +119,11 @@ export class Link implements TransportSink {
     return this.#resolver!;
   }
 
+  /** Where requests and dumps go. */
+  get lanes(): Lanes {
+    return this.#lanes!;
+  }
+
   /** All that is in flight, whatever carries it. */
   get load(): { inFlight: number; queued: number; quarantined: number } {
     const { inFlight, queued, quarantined } = this.inFlight;
@@ -153,71 +153,7 @@ export class Link implements TransportSink {
 
   /** Resolves when nothing is in flight or waiting for room. */
   async whenIdle(): Promise<void> {
-    await Promise.all([this.#turn, this.#fast?.inFlight.whenIdle()]);
-    await this.inFlight.whenIdle();
-  }
-
-  /**
-   * Sends a request by whatever carries it. VPP promises order within a client, and this link is two of them when it has
-   * a fast lane. So that requests are carried out in the order of asking all the same, one that has to go by the socket
-   * waits until those before it have been answered, and as long as it is open all others follow it there.
-   */
-  request(
-    connection: string,
-    outgoing: Outgoing,
-    fields: Fields,
-    timeoutMs: number,
-    signal: AbortSignal | undefined,
-  ): Promise<unknown> {
-    const fast = this.#fast;
-    if (fast === undefined) return ask(this.inFlight, connection, outgoing, fields, timeoutMs, signal);
-    if (this.#slow === 0 && fast.fits(outgoing, fields)) {
-      return ask(fast.inFlight, connection, outgoing, fields, timeoutMs, signal);
-    }
-    this.#slow += 1;
-    const send = () => ask(this.inFlight, connection, outgoing, fields, timeoutMs, signal);
-    const turn = this.#afterFast(fast);
-    const answer = turn === undefined ? send() : turn.then(send);
-    const answered = () => {
-      this.#slow -= 1;
-    };
-    answer.then(answered, answered);
-    return answer;
-  }
-
-  /** The same, and blocks until the reply is there. */
-  requestSync(outgoing: Outgoing, fields: Fields, options: SyncOptions): unknown {
-    const fast = this.#fast;
-    if (fast === undefined) return requestNow(this.inFlight, this.transport, outgoing, fields, options);
-    if (this.#slow === 0 && fast.fits(outgoing, fields)) {
-      return requestNow(fast.inFlight, fast.transport, outgoing, fields, options);
-    }
-    if (this.#turn !== undefined) {
-      throw new VppConnectionError(
-        'ERR_VPP_SYNC',
-        `requestSync: ${outgoing.name} has to wait for requests before it that wait themselves; await them first`,
-      );
-    }
-    const ping = this.#resolver!.outgoing('control_ping');
-    if (!fast.idle && ping !== undefined) requestNow(fast.inFlight, fast.transport, ping, {}, options);
-    return requestNow(this.inFlight, this.transport, outgoing, fields, options);
-  }
-
-  /** Runs `begin` once VPP has carried out every request before it; at once where there is nothing to wait for. */
-  inTurn(begin: () => void): void {
-    const turn = this.#fast === undefined ? undefined : this.#afterFast(this.#fast);
-    if (turn === undefined) begin();
-    else void turn.then(begin);
-  }
-
-  #afterFast(fast: FastLane): Promise<void> | undefined {
-    if (this.#turn !== undefined) return this.#turn;
-    if (fast.idle) return undefined;
-    const turn = fast.settled();
-    this.#turn = turn;
-    // Behind everything that waits for it by then.
-    void turn.then(() => setImmediate(() => (this.#turn = undefined)));
-    return turn;
+    await this.#lanes!.whenIdle();
   }
 
   /** Told once, when the link is gone; undefined when it was left in good order. */
@@ -342,6 +278,7 @@ export class Link implements TransportSink {
       onSent: undefined,
       onEvent: (bytes, start, end, id) => this.#options.onEvent(this, bytes, start, end, id),
     });
+    this.#lanes = new Lanes(this.#resolver, this.#inFlight, this.#transport);
     closeOnExit(this);
     const pid = await this.#greet(signal);
     // The end may have come between the two answers.
@@ -376,6 +313,7 @@ export class Link implements TransportSink {
         onLost: (error) => this.#lostFast(error),
       });
       this.#fast = fast;
+      this.#lanes!.fast = fast;
       this.carrier = {
         kind: 'shm',
         reason: choice.carrier === 'shm' ? 'asked for' : 'the library is there and the segment can be opened',

@@ -77,6 +77,10 @@ Failure Library::load(const std::vector<std::string>& candidates, const Library*
     find(handle, "vac_connect", &library.connect, &missing);
     find(handle, "vac_disconnect", &library.disconnect, &missing);
     find(handle, "vac_write", &library.write, &missing);
+    find(handle, "vac_read", &library.read, &missing);
+    find(handle, "vac_free", &library.free, &missing);
+    find(handle, "vac_rx_suspend", &library.rx_suspend, &missing);
+    find(handle, "vac_rx_resume", &library.rx_resume, &missing);
     find(handle, "vac_get_msg_index", &library.get_msg_index, &missing);
     find(handle, "vac_msg_table_size", &library.msg_table_size, &missing);
     find(handle, "vac_set_error_handler", &library.set_error_handler, &missing);

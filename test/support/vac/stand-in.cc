@@ -21,6 +21,7 @@
 #include <condition_variable>
 #include <cstdint>
 #include <cstdio>
+#include <cstdlib>
 #include <cstring>
 #include <deque>
 #include <fstream>
@@ -39,6 +40,8 @@ using std::chrono::milliseconds;
 constexpr uint16_t kKeepalive = 21;
 constexpr uint16_t kKeepaliveReply = 22;
 constexpr uint16_t kLeave = 0xffff;
+constexpr uint16_t kSuspend = 0xfffe;
+constexpr uint16_t kReadTimeout = 0xfffd;
 constexpr size_t kVppQueue = 1024;
 
 void put16(uint8_t* at, uint16_t value) {
@@ -112,6 +115,7 @@ struct StandIn {
   Queue input; // ours, in VPP's segment
   Queue vpp;   // VPP's
   std::thread vpp_thread;
+  std::thread vpp_input_thread;
   std::thread rx_thread;
   std::thread keepalive_thread;
   std::atomic<int> unanswered{0};
@@ -121,6 +125,9 @@ struct StandIn {
   std::mutex bell_mutex;
   std::condition_variable bell;
   bool rung = false;
+  std::mutex pause_mutex;
+  std::condition_variable pause;
+  bool suspended = false;
 };
 
 StandIn& self() {
@@ -196,6 +203,17 @@ void forward() {
     self().input.add(message, &self().stuffed);
 }
 
+// VPP, as far as it takes from this client.
+void carry() {
+  StandIn& all = self();
+  Message message;
+  while (all.vpp.take(&message, milliseconds(60000)) || !all.stop) {
+    if (message.empty()) continue;
+    if (!write_frame(all.fd, message.data(), message.size())) break;
+    message.clear();
+  }
+}
+
 // VPP that answers everything itself, and sleeps.
 void echo(milliseconds sleep) {
   StandIn& all = self();
@@ -224,6 +242,14 @@ void receive() {
     if (id == kKeepalive) {
       all.unanswered = 0;
       all.answered++;
+      continue;
+    }
+    if (id == kReadTimeout && message.size() == 2) continue;
+    if (id == kSuspend && message.size() == 2) {
+      std::unique_lock lock(all.pause_mutex);
+      all.suspended = true;
+      all.pause.notify_all();
+      all.pause.wait(lock, [&all] { return !all.suspended; });
       continue;
     }
     all.callback(message.data(), static_cast<int>(message.size()));
@@ -299,6 +325,7 @@ int vac_connect(char* name, char* prefix, void (*callback)(unsigned char*, int),
       return -1;
     }
     all.vpp_thread = std::thread(forward);
+    all.vpp_input_thread = std::thread(carry);
   }
   all.rx_thread = std::thread(receive);
   if (keepalive > 0) all.keepalive_thread = std::thread(ask_if_alive, milliseconds(keepalive));
@@ -315,10 +342,11 @@ int vac_disconnect() {
     put16(remove.data(), 17);
     put32(&remove[2], all.client_index);
     put32(&remove[10], all.client_index);
-    // The peer closes; its thread then ends.
-    if (!write_frame(all.fd, remove.data(), remove.size())) ::shutdown(all.fd, SHUT_RDWR);
+    // Behind everything else; then the peer closes. One that does not is given as long as the real library gives.
     struct timeval patience = {2, 0};
     ::setsockopt(all.fd, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof patience);
+    ::setsockopt(all.fd, SOL_SOCKET, SO_SNDTIMEO, &patience, sizeof patience);
+    all.vpp.add(std::move(remove), nullptr);
   }
   if (all.fd < 0) {
     std::lock_guard lock(all.bell_mutex);
@@ -327,6 +355,8 @@ int vac_disconnect() {
   }
   all.vpp_thread.join();
   all.stop = true;
+  all.vpp.close();
+  if (all.vpp_input_thread.joinable()) all.vpp_input_thread.join();
   if (all.keepalive_thread.joinable()) all.keepalive_thread.join();
   Message leave(2);
   put16(leave.data(), kLeave);
@@ -342,9 +372,60 @@ int vac_write(char* message, int size) {
   if (!all.connected) return -3;
   Message copy(message, message + size);
   if (copy.size() >= 6) put32(&copy[2], all.client_index);
-  if (all.fd >= 0) return write_frame(all.fd, copy.data(), copy.size()) ? 0 : -1;
   all.vpp.add(std::move(copy), nullptr);
   return 0;
+}
+
+void vac_free(void* message) { std::free(message); }
+
+void vac_rx_suspend() {
+  StandIn& all = self();
+  std::unique_lock lock(all.pause_mutex);
+  if (all.suspended) return;
+  Message suspend(2);
+  put16(suspend.data(), kSuspend);
+  lock.unlock();
+  all.input.add(std::move(suspend), nullptr);
+  lock.lock();
+  all.pause.wait(lock, [&all] { return all.suspended; });
+}
+
+void vac_rx_resume() {
+  StandIn& all = self();
+  std::lock_guard lock(all.pause_mutex);
+  all.suspended = false;
+  all.pause.notify_all();
+}
+
+int vac_read(char** out, int* size, unsigned short timeout) {
+  StandIn& all = self();
+  Message message;
+  *size = 0;
+  for (;;) {
+    if (!all.input.take(&message, milliseconds(timeout > 0 ? timeout * 1000 : 60000))) {
+      if (timeout == 0) continue;
+      Message expired(2);
+      put16(expired.data(), kReadTimeout);
+      all.input.add(std::move(expired), nullptr);
+      // Whoever reads may get it, as with the real one, where a third thread puts it in.
+      std::this_thread::sleep_for(milliseconds(5));
+      continue;
+    }
+    uint16_t id = get16(message.data());
+    if (id == kKeepalive) {
+      all.unanswered = 0;
+      all.answered++;
+      continue;
+    }
+    if (id == kReadTimeout && message.size() == 2) {
+      vac_rx_resume();
+      return -5;
+    }
+    *out = static_cast<char*>(std::malloc(message.size()));
+    std::memcpy(*out, message.data(), message.size());
+    *size = static_cast<int>(message.size());
+    return 0;
+  }
 }
 
 int vac_get_msg_index(char* name_crc) {
