@@ -13,6 +13,7 @@ export type { ConnectOptions, ConnectionState, ConnectionStats, LifeEvents, Reco
 export type { RequestOptions, VppClient } from './client.js';
 export type { Carrier } from './fast.js';
 export { refusedWith, type ManyFailure, type ManyOptions, type ManyProgress, type ManyReport } from './many.js';
+export { SharedClient, openShared, shareConnection } from './share.js';
 export type { SyncOptions } from './sync.js';
 export { Pool, createPool, type PoolOptions } from './pool.js';
 export { DumpStream, type DumpOptions } from './dump.js';
