@@ -82,8 +82,6 @@ export interface NativeVppApi {
   memory(): ArrayBuffer;
   send(bytes: Uint8Array, sizes: Uint32Array, count: number): number;
   wait(head: number, spinUs: number, timeoutMs: number): boolean;
-  waitDirect(head: number, timeoutMs: number): boolean;
-  resume(): void;
   forget(count: number): void;
   indexOf(nameCrc: string): number;
   counters(): { readonly sent: number; readonly received: number; readonly rings: number; readonly messages: number };

@@ -11,6 +11,8 @@ import { client, failure, serve, until } from './support/api.js';
 import { ShmClient, shmTarget, standInLibrary, type ShmTarget } from './support/shm.js';
 import { noVpp } from './support/vpp.js';
 
+t.setTimeout(600_000);
+
 const noCompiler = standInLibrary() === undefined ? 'there is no g++' : false;
 const kinds = [
   ['stand-in', noCompiler],

@@ -14,10 +14,7 @@ import type { Transport } from './transport/transport.js';
 export interface SyncOptions {
   /** Default: the connection's `requestTimeoutMs`; 0: for ever. */
   timeoutMs?: number;
-  /**
-   * How long to wait awake before the thread goes to sleep, in microseconds; default 100; 0: not at all. Through shared memory
-   * any value but 0 has the thread wait on VPP's own queue, which is quickest; only a `timeoutMs` below 1000 spins there.
-   */
+  /** How long to wait awake before the thread goes to sleep, in microseconds; default 100. */
   spinUs?: number;
 }
 

@@ -107,13 +107,6 @@ private:
                                   info[2].As<Napi::Number>().Uint32Value());
     return Napi::Boolean::New(info.Env(), more);
   }
-  // waitDirect(head, timeoutMs) -> the same, reading VPP's queue on this thread
-  Napi::Value wait_direct(const Napi::CallbackInfo& info) {
-    bool more = connection_->wait_direct(info[0].As<Napi::Number>().Uint32Value(),
-                                         info[1].As<Napi::Number>().Uint32Value());
-    return Napi::Boolean::New(info.Env(), more);
-  }
-  void resume(const Napi::CallbackInfo&) { connection_->resume(); }
   void forget(const Napi::CallbackInfo& info) {
     connection_->forget(static_cast<uint64_t>(info[0].As<Napi::Number>().Int64Value()));
   }
@@ -179,8 +172,6 @@ void init_vppapi(Napi::Env env, Napi::Object exports) {
                                              VppApi::InstanceMethod<&VppApi::memory>("memory"),
                                              VppApi::InstanceMethod<&VppApi::send>("send"),
                                              VppApi::InstanceMethod<&VppApi::wait>("wait"),
-                                             VppApi::InstanceMethod<&VppApi::wait_direct>("waitDirect"),
-                                             VppApi::InstanceMethod<&VppApi::resume>("resume"),
                                              VppApi::InstanceMethod<&VppApi::forget>("forget"),
                                              VppApi::InstanceMethod<&VppApi::index_of>("indexOf"),
                                              VppApi::InstanceMethod<&VppApi::counters>("counters"),

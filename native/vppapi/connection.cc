@@ -92,7 +92,6 @@ void Connection::keep() {
     std::lock_guard lock(sending_);
     set_phase(Phase::kClosing);
   }
-  resume();
   library_.disconnect();
   for (int slot : guards_)
     sys::guard_remove(slot);
@@ -148,7 +147,6 @@ void Connection::watch() {
     if (lost) fail({"MEMORY", "pages of VPP's segment are gone (is /dev/shm full?)"});
     if (stood_still) fail({"STOPPED", "this process stood still for " + std::to_string(now - tick_ms_) + " ms"});
     tick_ms_ = now;
-    look_after_reader(now);
     lock.lock();
   }
 }
@@ -264,58 +262,6 @@ bool Connection::wait(uint32_t head, uint32_t spin_us, uint32_t timeout_ms) {
     sys::drain(event_.get());
   }
   return ring_->head() != head;
-}
-
-bool Connection::wait_direct(uint32_t head, uint32_t timeout_ms) {
-  std::lock_guard lock(reading_);
-  if (ring_->head() != head) return true;
-  if (broken_ || phase_ != Phase::kOpen || received_ >= sent_) return false;
-  read_deadline_ms_ = now_ms() + timeout_ms;
-  if (!suspended_) {
-    library_.rx_suspend();
-    suspended_ = true;
-  }
-  // What that thread took before it stopped is there by now.
-  if (ring_->head() == head) {
-    char* message = nullptr;
-    int size = 0;
-    int result = library_.read(&message, &size, 0);
-    if (result == 0 && size > 0) {
-      take(reinterpret_cast<uint8_t*>(message), static_cast<uint32_t>(size));
-      library_.free(message);
-    } else {
-      suspended_ = false; // the library has resumed its thread by itself
-    }
-  }
-  read_deadline_ms_ = 0;
-  last_read_ms_ = now_ms();
-  return ring_->head() != head;
-}
-
-void Connection::resume() {
-  std::lock_guard lock(reading_);
-  if (!suspended_) return;
-  suspended_ = false;
-  library_.rx_resume();
-}
-
-// The owner reads VPP's queue itself. When it has gone on to other things, the library's thread has to read
-// again; when it waits for what does not come, it has to be let out: the library's own time limit, in seconds,
-// puts a message into the queue that ends whoever reads it.
-void Connection::look_after_reader(int64_t now) {
-  if (!suspended_) return;
-  int64_t deadline = read_deadline_ms_;
-  if (deadline == 0) {
-    if (now - last_read_ms_ > kTick.count() / 2) resume();
-    return;
-  }
-  if (now < deadline) return;
-  char* message = nullptr;
-  int size = 0;
-  if (library_.read(&message, &size, 1) == 0 && size > 0) {
-    take(reinterpret_cast<uint8_t*>(message), static_cast<uint32_t>(size));
-    library_.free(message);
-  }
 }
 
 int Connection::message_index(const std::string& name_crc) const {

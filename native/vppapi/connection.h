@@ -66,11 +66,6 @@ public:
   uint32_t send(const uint8_t* bytes, const uint32_t* sizes, uint32_t count);
   // Waits until there is something behind `head` in the ring: `spin_us` awake, then asleep. False: nothing.
   bool wait(uint32_t head, uint32_t spin_us, uint32_t timeout_ms);
-  // The same without the way through the library's thread: this one reads VPP's queue itself, and goes on doing
-  // so until resume(). For requests open only; may return up to two seconds late when VPP does not answer.
-  bool wait_direct(uint32_t head, uint32_t timeout_ms);
-  // The library's thread reads again. The keeper does it too when the owner forgets.
-  void resume();
   // That many requests will not be answered.
   void forget(uint64_t count) { received_.fetch_add(count); }
   // VPP's number of `name_crc`, -1 when it has none.
@@ -95,7 +90,6 @@ private:
   void set_phase(Phase phase);
   void ring_if_asleep();
   void wake() const;
-  void look_after_reader(int64_t now);
 
   const Library& library_;
   const Options options_;
@@ -112,11 +106,6 @@ private:
   bool close_ = false;
   std::mutex sending_; // nobody disconnects under a sender
   std::mutex taking_;  // one writer of the ring at a time
-
-  std::mutex reading_;                         // held by the owner while it reads directly
-  std::atomic<bool> suspended_{false};         // the library's thread does not read
-  std::atomic<int64_t> last_read_ms_{0};       // the owner read directly
-  std::atomic<int64_t> read_deadline_ms_{0};   // the owner is inside the library, and wants out then
 
   std::atomic<uint64_t> sent_{0};
   std::atomic<uint64_t> received_{0};

@@ -48,6 +48,14 @@ bool find(void* handle, const char* name, Function* out, std::string* missing) {
   return false;
 }
 
+// The library keeps pointers to functions of ours, and our keeper may still be leaving them: Node unloads an addon
+// with the last worker that used it, and must not do so from here on.
+void pin_ourselves() {
+  Dl_info info{};
+  if (::dladdr(reinterpret_cast<void*>(&on_complaint), &info) == 0 || info.dli_fname == nullptr) return;
+  ::dlopen(info.dli_fname, RTLD_NOW | RTLD_NOLOAD | RTLD_NODELETE);
+}
+
 } // namespace
 
 Failure Library::load(const std::vector<std::string>& candidates, const Library** out) {
@@ -77,10 +85,6 @@ Failure Library::load(const std::vector<std::string>& candidates, const Library*
     find(handle, "vac_connect", &library.connect, &missing);
     find(handle, "vac_disconnect", &library.disconnect, &missing);
     find(handle, "vac_write", &library.write, &missing);
-    find(handle, "vac_read", &library.read, &missing);
-    find(handle, "vac_free", &library.free, &missing);
-    find(handle, "vac_rx_suspend", &library.rx_suspend, &missing);
-    find(handle, "vac_rx_resume", &library.rx_resume, &missing);
     find(handle, "vac_get_msg_index", &library.get_msg_index, &missing);
     find(handle, "vac_msg_table_size", &library.msg_table_size, &missing);
     find(handle, "vac_set_error_handler", &library.set_error_handler, &missing);
@@ -92,6 +96,7 @@ Failure Library::load(const std::vector<std::string>& candidates, const Library*
     Dl_info info{};
     bool known = ::dladdr(reinterpret_cast<void*>(library.connect), &info) != 0 && info.dli_fname != nullptr;
     library.path = known ? real_path(info.dli_fname) : candidate;
+    pin_ourselves();
     library.mem_init(kHeapSize);
     library.set_error_handler(on_complaint);
     all.library = library;

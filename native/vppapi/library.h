@@ -29,11 +29,6 @@ struct Library {
   int (*connect)(char* name, char* prefix, Callback callback, int queue_length) = nullptr;
   int (*disconnect)() = nullptr;
   int (*write)(char* message, int size) = nullptr;
-  // Reading without the library's thread, which has to be suspended for it. `timeout` in whole seconds.
-  int (*read)(char** message, int* size, unsigned short timeout) = nullptr;
-  void (*free)(void* message) = nullptr;
-  void (*rx_suspend)() = nullptr;
-  void (*rx_resume)() = nullptr;
   int (*get_msg_index)(char* name_crc) = nullptr;
   int (*msg_table_size)() = nullptr;
   void (*set_error_handler)(ErrorHandler handler) = nullptr;

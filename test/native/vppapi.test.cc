@@ -379,45 +379,6 @@ TEST(VppApiConnection, OneAtATimeIsAnsweredOneAtATime) {
   EXPECT_TRUE(connection->wait_closed(60000));
 }
 
-TEST(VppApiConnection, TheOwnerCanReadTheQueueItselfAndIsLetOutWhenNothingComes) {
-  stand_in();
-  BellServer server;
-  Segment segment("echo\nsleep 60000");
-  auto connection = open(options_of(segment, server));
-  Owner owner(*connection);
-  for (uint32_t i = 0; i < 300; i++) {
-    uint32_t head = connection->ring().head();
-    owner.send(1 + i % 3);
-    while (owner.received < owner.sent) {
-      ASSERT_TRUE(connection->wait_direct(head, 50000));
-      owner.read();
-      head = connection->ring().head();
-    }
-    if (i % 50 == 49) connection->resume();
-  }
-  EXPECT_FALSE(connection->wait_direct(connection->ring().head(), 50000)) << "nothing is open";
-  // The owner goes on to other things without a word: the library's thread reads again.
-  owner.send(1);
-  EXPECT_TRUE(connection->wait_direct(connection->ring().head(), 50000));
-  owner.send(20);
-  EXPECT_TRUE(eventually([&] { return connection->received() == owner.sent; }));
-  owner.read();
-  // VPP does not answer.
-  server.deaf = true;
-  owner.send(1);
-  auto began = Clock::now();
-  uint32_t head = connection->ring().head();
-  EXPECT_FALSE(connection->wait_direct(head, 200));
-  EXPECT_LT(Clock::now() - began, std::chrono::seconds(30));
-  server.deaf = false;
-  owner.send(1);
-  exported<void (*)()>("stand_in_wake")();
-  EXPECT_TRUE(eventually([&] { return connection->received() == owner.sent; }));
-  owner.read();
-  connection->close();
-  EXPECT_TRUE(connection->wait_closed(60000));
-}
-
 TEST(VppApiConnection, RepliesWaitInMemoryOfOurOwnWhileTheOwnerIsBusy) {
   stand_in();
   BellServer server;

@@ -42,7 +42,11 @@ function open(more: ConnectOptions = {}): Promise<Connection> {
 const actions: Record<string, () => Promise<void>> = {
   /** Connects and says by what, or why not. */
   async connect() {
-    if (options.uid !== undefined) process.setuid!(options.uid);
+    if (options.uid !== undefined) {
+      process.setgroups!([]);
+      process.setgid!(options.uid);
+      process.setuid!(options.uid);
+    }
     try {
       const vpp = await open();
       say({ transport: vpp.transport, description: vpp.description });
@@ -130,7 +134,7 @@ const actions: Record<string, () => Promise<void>> = {
     let answered = 0;
     const failed: Record<string, number> = {};
     const ask = async () => {
-      for (;;) {
+      while (vpp.state !== 'closing' && vpp.state !== 'closed') {
         try {
           await vpp.ready();
           await vpp.request('control_ping');

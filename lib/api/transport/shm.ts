@@ -30,8 +30,6 @@ const SKIP = 0xffffffff;
 const SETTLE_MS = 1000;
 /** A generation that exchanges reach only after 65533 others, and a slot they never do. */
 const SETTLE_CONTEXT = 0xfffefffe;
-/** Time limits below it are kept to the millisecond. */
-const DIRECT_MS = 1000;
 const CLOSE_MS = 5000;
 
 /** How shared memory is opened. */
@@ -90,13 +88,7 @@ export class ShmTransport implements Transport {
     this.#immediate = undefined;
     this.#take();
   };
-  readonly #resume = () => {
-    this.#resuming = undefined;
-    this.#api.resume();
-  };
   #immediate: NodeJS.Immediate | undefined;
-  /** Planned while the library's thread does not read. */
-  #resuming: NodeJS.Immediate | undefined;
   #end = 0;
   #count = 0;
   #flushPlanned = false;
@@ -228,12 +220,7 @@ export class ShmTransport implements Transport {
     this.flush();
     // Nobody has to wake a reader that does not sleep.
     Atomics.store(this.#words, this.#armedAt, 0);
-    // Reading VPP's own queue saves the way through another thread; its time limit is coarse, hence not for short ones.
-    const direct = spinUs > 0 && timeoutMs >= DIRECT_MS && this.#committed > this.#delivered;
-    const more =
-      this.#head() !== this.#next ||
-      (direct ? this.#api.waitDirect(this.#next, timeoutMs) : this.#api.wait(this.#next, spinUs, timeoutMs));
-    if (direct) this.#resuming ??= setImmediate(this.#resume);
+    const more = this.#head() !== this.#next || this.#api.wait(this.#next, spinUs, timeoutMs);
     if (more) this.#deliver();
     else this.#look();
     if (!this.#ended()) this.#sleep();

@@ -21,7 +21,6 @@
 #include <condition_variable>
 #include <cstdint>
 #include <cstdio>
-#include <cstdlib>
 #include <cstring>
 #include <deque>
 #include <fstream>
@@ -40,8 +39,6 @@ using std::chrono::milliseconds;
 constexpr uint16_t kKeepalive = 21;
 constexpr uint16_t kKeepaliveReply = 22;
 constexpr uint16_t kLeave = 0xffff;
-constexpr uint16_t kSuspend = 0xfffe;
-constexpr uint16_t kReadTimeout = 0xfffd;
 constexpr size_t kVppQueue = 1024;
 
 void put16(uint8_t* at, uint16_t value) {
@@ -125,9 +122,6 @@ struct StandIn {
   std::mutex bell_mutex;
   std::condition_variable bell;
   bool rung = false;
-  std::mutex pause_mutex;
-  std::condition_variable pause;
-  bool suspended = false;
 };
 
 StandIn& self() {
@@ -242,14 +236,6 @@ void receive() {
     if (id == kKeepalive) {
       all.unanswered = 0;
       all.answered++;
-      continue;
-    }
-    if (id == kReadTimeout && message.size() == 2) continue;
-    if (id == kSuspend && message.size() == 2) {
-      std::unique_lock lock(all.pause_mutex);
-      all.suspended = true;
-      all.pause.notify_all();
-      all.pause.wait(lock, [&all] { return !all.suspended; });
       continue;
     }
     all.callback(message.data(), static_cast<int>(message.size()));
@@ -374,60 +360,6 @@ int vac_write(char* message, int size) {
   if (copy.size() >= 6) put32(&copy[2], all.client_index);
   all.vpp.add(std::move(copy), nullptr);
   return 0;
-}
-
-void vac_free(void* message) { std::free(message); }
-
-void vac_rx_suspend() {
-  StandIn& all = self();
-  std::unique_lock lock(all.pause_mutex);
-  if (all.suspended) return;
-  Message suspend(2);
-  put16(suspend.data(), kSuspend);
-  lock.unlock();
-  all.input.add(std::move(suspend), nullptr);
-  lock.lock();
-  all.pause.wait(lock, [&all] { return all.suspended; });
-}
-
-void vac_rx_resume() {
-  StandIn& all = self();
-  std::lock_guard lock(all.pause_mutex);
-  all.suspended = false;
-  all.pause.notify_all();
-}
-
-int vac_read(char** out, int* size, unsigned short timeout) {
-  StandIn& all = self();
-  Message message;
-  bool others_first = true;
-  *size = 0;
-  for (;;) {
-    if (!all.input.take(&message, milliseconds(timeout > 0 ? timeout * 1000 : 60000))) {
-      if (timeout == 0) continue;
-      Message expired(2);
-      put16(expired.data(), kReadTimeout);
-      all.input.add(std::move(expired), nullptr);
-      // Whoever reads may get it, as with the real one, where a third thread puts it in.
-      if (others_first) std::this_thread::sleep_for(milliseconds(5));
-      others_first = !others_first;
-      continue;
-    }
-    uint16_t id = get16(message.data());
-    if (id == kKeepalive) {
-      all.unanswered = 0;
-      all.answered++;
-      continue;
-    }
-    if (id == kReadTimeout && message.size() == 2) {
-      vac_rx_resume();
-      return -5;
-    }
-    *out = static_cast<char*>(std::malloc(message.size()));
-    std::memcpy(*out, message.data(), message.size());
-    *size = static_cast<int>(message.size());
-    return 0;
-  }
 }
 
 int vac_get_msg_index(char* name_crc) {
