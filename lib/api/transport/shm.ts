@@ -145,7 +145,12 @@ export class ShmTransport implements Transport {
         await new Promise((resolve) => setTimeout(resolve, 20));
         continue;
       }
-      if (failure !== undefined) throw shmError(failure);
+      if (failure !== undefined) {
+        // It may also have begun, and failed by now.
+        api.close();
+        api.release();
+        throw shmError(failure);
+      }
       // The library may take long; whoever gives up leaves it to a thread that ends by itself.
       const abort = () => woken?.();
       signal.addEventListener('abort', abort, { once: true });
