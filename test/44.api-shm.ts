@@ -234,6 +234,16 @@ for (const [kind, skip] of kinds) {
   });
 }
 
+void t.test('the example programs a table by shared memory, and takes it out again', { skip: noCompiler }, async (t) => {
+  const target = await start(t, 'stand-in');
+  const example = join(import.meta.dirname, '../examples/full-table.js');
+  const env = { ...process.env, VPP_LIB_DIR: join(target.library, '..') };
+  const args = [example, '--socket', target.socket, '--prefix', target.prefix, '--routes', '3000'];
+  const { stdout, status, stderr } = spawnSync(process.execPath, args, { encoding: 'utf8', env });
+  t.equal(status, 0, stderr);
+  t.match(stdout, /by shm: .*\n3000 routes added in .*, 0 refused\n3000 routes deleted in .*, 0 refused/);
+});
+
 void t.test('a library that does not return is left to itself', { skip: noCompiler }, async (t) => {
   const target = await start(t, 'stand-in', 'connect_ms 3000');
   const vpp = run(t, target, 'connect', { transport: 'auto', handshakeMs: 300 });

@@ -46,6 +46,13 @@ export interface ShmOptions {
   signal: AbortSignal;
 }
 
+const codes: Readonly<Record<string, string>> = {
+  LIBRARY: 'ERR_VPP_SHM_LIBRARY',
+  SEGMENT: 'ERR_VPP_SHM_SEGMENT',
+  PERMISSION: 'ERR_VPP_SHM_PERMISSION',
+  ADDRESS: 'ERR_VPP_SHM_ADDRESS',
+  IN_USE: 'ERR_VPP_SHM_IN_USE',
+};
 const advice: Readonly<Record<string, string>> = {
   SEGMENT: "apiSegmentPrefix has to be the prefix in the api-segment section of VPP's start-up configuration",
   PERMISSION: "run as a member of the group in VPP's api-segment section (gid), or as root",
@@ -57,7 +64,7 @@ const advice: Readonly<Record<string, string>> = {
 export function shmError({ reason, text }: NativeVppApiFailure): VppConnectionError {
   const what = advice[reason];
   return new VppConnectionError(
-    `ERR_VPP_SHM_${reason}`,
+    codes[reason] ?? 'ERR_VPP_SHM_CONNECT',
     `connecting to VPP through shared memory: ${text}${what === undefined ? '' : `; ${what}`}`,
   );
 }
