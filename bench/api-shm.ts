@@ -38,7 +38,9 @@ function compile(name: string): string {
   const folder = join(root, '.cache/clients');
   mkdirSync(folder, { recursive: true });
   const binary = join(folder, name);
-  const made = spawnSync('gcc', ['-O2', '-o', binary, join(root, `bench/peers/${name}.c`), '-ldl'], { stdio: 'inherit' });
+  const made = spawnSync('gcc', ['-O2', '-o', binary, join(root, `bench/peers/${name}.c`), '-ldl'], {
+    stdio: 'inherit',
+  });
   if (made.status !== 0) throw new Error(`gcc could not compile bench/peers/${name}.c`);
   return binary;
 }
@@ -62,7 +64,12 @@ function quantiles(took: Float64Array): { p50: number; p99: number } {
   return { p50: took[took.length >> 1]! * 1000, p99: took[Math.floor(took.length * 0.99)]! * 1000 };
 }
 
-async function many(vpp: Connection, name: 'control_ping' | 'ip_route_add_del_v2', items: Iterable<never>, count: number) {
+async function many(
+  vpp: Connection,
+  name: 'control_ping' | 'ip_route_add_del_v2',
+  items: Iterable<never>,
+  count: number,
+) {
   const report = await vpp.requestMany(name, items, { window: WINDOW });
   if (report.succeeded !== count) throw new Error(`${report.failed} of ${count} failed`);
   return (count * 1000) / report.elapsedMs;

@@ -58,7 +58,12 @@ export interface NativeAddon {
   /** Begins to connect; `onWake` is called when the phase has changed or replies are there. */
   readonly VppApi: new (libraryPath: string, options: NativeVppApiOptions, onWake: () => void) => NativeVppApi;
   /** Where the words and the data of the memory for replies are, in bytes. */
-  readonly replyRingLayout: { readonly head: number; readonly tail: number; readonly armed: number; readonly data: number };
+  readonly replyRingLayout: {
+    readonly head: number;
+    readonly tail: number;
+    readonly armed: number;
+    readonly data: number;
+  };
 }
 
 /** Why there is no shared-memory connection: the end of an error code, and what was seen. */

@@ -27,7 +27,12 @@ async function start(t: Test, kind: ShmTarget['kind'], words?: string): Promise<
 }
 
 /** A client whose end is waited for. */
-function run(t: Test, target: Pick<ShmTarget, 'socket' | 'prefix' | 'library'>, action: string, options = {}): ShmClient {
+function run(
+  t: Test,
+  target: Pick<ShmTarget, 'socket' | 'prefix' | 'library'>,
+  action: string,
+  options = {},
+): ShmClient {
   const made = new ShmClient(target, action, options);
   t.teardown(async () => {
     made.kill('SIGCONT');
@@ -69,31 +74,35 @@ async function eventually(what: string, condition: () => Promise<boolean>, ms = 
 }
 
 for (const [kind, skip] of kinds) {
-  void t.test(`${kind}: requests go through shared memory, the rest by the socket, and in order`, { skip }, async (t) => {
-    const target = await start(t, kind);
-    const vpp = run(t, target, 'all');
-    t.match(await vpp.says(), {
-      transport: { kind: 'shm', reason: 'asked for', libraryPath: target.library, libraryVersion: '26.06' },
-      second: { code: 'ERR_VPP_SHM_IN_USE', message: /shareConnection/ },
-    });
-    t.same(await vpp.says(), { pings: 20_000, pid: true });
-    t.match(await vpp.says(), { sync: 520, version: /^26\.06/ });
-    t.same(await vpp.says(), { rows: 300, left: 300, reply: true }, 'a dump sees what was asked for before it');
-    t.same(await vpp.says(), { listening: true });
-    await target.event();
-    t.same(await vpp.says(), { event: true, more: 0 }, 'an event arrives once');
-    t.same(await vpp.says(), {
-      succeeded: 4995,
-      failed: [999, 1999, 2999, 3999, 4999].map((index) => [index, 'ERR_VPP_API']),
-    });
-    t.match(await vpp.says(), { worker: { version: /^26\.06/, rows: true, failure: 'ERR_VPP_API' } });
-    t.same(await vpp.says(), { lost: 0, inFlight: 0 });
-    t.match(await vpp.says(), { again: 'shm', version: /^26\.06/ }, 'the next connection of the same process');
-    t.equal(await vpp.ended, 0, vpp.errors);
-    await eventually('no client is left', async () => (await target.clients()).length === 0);
-    const load = await target.idleLoad();
-    if (load !== undefined) t.ok(load < 0.5, `VPP is idle: ${load}`);
-  });
+  void t.test(
+    `${kind}: requests go through shared memory, the rest by the socket, and in order`,
+    { skip },
+    async (t) => {
+      const target = await start(t, kind);
+      const vpp = run(t, target, 'all');
+      t.match(await vpp.says(), {
+        transport: { kind: 'shm', reason: 'asked for', libraryPath: target.library, libraryVersion: '26.06' },
+        second: { code: 'ERR_VPP_SHM_IN_USE', message: /shareConnection/ },
+      });
+      t.same(await vpp.says(), { pings: 20_000, pid: true });
+      t.match(await vpp.says(), { sync: 520, version: /^26\.06/ });
+      t.same(await vpp.says(), { rows: 300, left: 300, reply: true }, 'a dump sees what was asked for before it');
+      t.same(await vpp.says(), { listening: true });
+      await target.event();
+      t.same(await vpp.says(), { event: true, more: 0 }, 'an event arrives once');
+      t.same(await vpp.says(), {
+        succeeded: 4995,
+        failed: [999, 1999, 2999, 3999, 4999].map((index) => [index, 'ERR_VPP_API']),
+      });
+      t.match(await vpp.says(), { worker: { version: /^26\.06/, rows: true, failure: 'ERR_VPP_API' } });
+      t.same(await vpp.says(), { lost: 0, inFlight: 0 });
+      t.match(await vpp.says(), { again: 'shm', version: /^26\.06/ }, 'the next connection of the same process');
+      t.equal(await vpp.ended, 0, vpp.errors);
+      await eventually('no client is left', async () => (await target.clients()).length === 0);
+      const load = await target.idleLoad();
+      if (load !== undefined) t.ok(load < 0.5, `VPP is idle: ${load}`);
+    },
+  );
 
   void t.test(`${kind}: a busy JavaScript thread holds up neither VPP nor loses a reply`, { skip }, async (t) => {
     const target = await start(t, kind, 'keepalive_ms 100');
@@ -111,7 +120,7 @@ for (const [kind, skip] of kinds) {
     const target = await start(t, kind);
     const vpp = run(t, target, 'load');
     await until('load', () => vpp.errors === '');
-    for (let answered = 0; answered < 5000; ) ({ answered } = (await vpp.says()) as { answered: number });
+    for (let answered = 0; answered < 5000;) ({ answered } = (await vpp.says()) as { answered: number });
     const other = await onlooker(t, target);
     vpp.kill('SIGSTOP');
     const before = other.asked();
@@ -126,33 +135,46 @@ for (const [kind, skip] of kinds) {
     await next.ended;
   });
 
-  void t.test(`${kind}: VPP killed under load and started again is found again by the same process`, { skip }, async (t) => {
-    const target = await start(t, kind);
-    const vpp = run(t, target, 'load');
-    let last: Record<string, unknown> = {};
-    const until = async (what: string, condition: () => boolean) => {
-      while (!condition()) last = { ...last, ...(await vpp.says()) };
-      t.pass(what);
-    };
-    for (let round = 1; round <= 2; round++) {
-      const goal = Number(last.answered ?? 0) + 5000;
-      await until(`round ${round}: load`, () => Number(last.answered) > goal && last.transport === 'shm');
-      delete last.reconnected;
-      await target.kill();
-      await target.start();
-      await until(`round ${round}: connected again`, () => last.reconnected !== undefined);
-      t.match(last, { reconnected: true, transport: 'shm' });
-    }
-    const goal = Number(last.answered) + 5000;
-    await until('load over shared memory again', () => Number(last.answered) > goal && last.transport === 'shm');
-    const codes = Object.keys(last.failed as object);
-    const honest = ['ERR_VPP_DISCONNECTED', 'ERR_VPP_NOT_CONNECTED', 'ERR_VPP_SOCKET_REPLACED', 'ERR_VPP_UNRESPONSIVE'];
-    t.same(codes.filter((code) => !honest.includes(code)), [], 'what was in flight has failed as lost');
-    t.ok(codes.length > 0);
-    vpp.kill('SIGTERM');
-    await vpp.ended;
-    await eventually('no client is left', async () => (await target.clients()).length === 0);
-  });
+  void t.test(
+    `${kind}: VPP killed under load and started again is found again by the same process`,
+    { skip },
+    async (t) => {
+      const target = await start(t, kind);
+      const vpp = run(t, target, 'load');
+      let last: Record<string, unknown> = {};
+      const until = async (what: string, condition: () => boolean) => {
+        while (!condition()) last = { ...last, ...(await vpp.says()) };
+        t.pass(what);
+      };
+      for (let round = 1; round <= 2; round++) {
+        const goal = Number(last.answered ?? 0) + 5000;
+        await until(`round ${round}: load`, () => Number(last.answered) > goal && last.transport === 'shm');
+        delete last.reconnected;
+        await target.kill();
+        await target.start();
+        await until(`round ${round}: connected again`, () => last.reconnected !== undefined);
+        t.match(last, { reconnected: true, transport: 'shm' });
+      }
+      const goal = Number(last.answered) + 5000;
+      await until('load over shared memory again', () => Number(last.answered) > goal && last.transport === 'shm');
+      const codes = Object.keys(last.failed as object);
+      const honest = [
+        'ERR_VPP_DISCONNECTED',
+        'ERR_VPP_NOT_CONNECTED',
+        'ERR_VPP_SOCKET_REPLACED',
+        'ERR_VPP_UNRESPONSIVE',
+      ];
+      t.same(
+        codes.filter((code) => !honest.includes(code)),
+        [],
+        'what was in flight has failed as lost',
+      );
+      t.ok(codes.length > 0);
+      vpp.kill('SIGTERM');
+      await vpp.ended;
+      await eventually('no client is left', async () => (await target.clients()).length === 0);
+    },
+  );
 
   for (const how of ['close', 'end', 'exit', 'throw', 'SIGTERM', 'terminate']) {
     void t.test(`${kind}: a process that leaves by ${how} leaves nothing in VPP`, { skip }, async (t) => {
@@ -181,43 +203,69 @@ for (const [kind, skip] of kinds) {
     await vpp.ended;
   });
 
-  void t.test(`${kind}: what is in the way of shared memory is told, and auto takes the socket then`, { skip }, async (t) => {
-    const target = await start(t, kind);
-    const attempt = async (options: object) => {
-      const vpp = run(t, { ...target, socket: target.socket, prefix: target.prefix, library: target.library }, 'connect', options);
-      const said = await vpp.says();
-      await vpp.ended;
-      return said;
-    };
-    t.match(await attempt({ transport: 'auto' }), { transport: { kind: 'shm', reason: /the library is there/ } });
-    t.match(await attempt({ transport: 'socket' }), { transport: { kind: 'socket' } });
-    const folder = mkdtempSync(join(tmpdir(), 'nv-'));
-    t.teardown(() => rmSync(folder, { recursive: true }));
-    const old = join(folder, 'libvppapiclient.so.25.10');
-    copyFileSync(standInLibrary()!, old);
-    const cases: [string, object, object][] = [
-      ['no library', { library: '/nowhere/libvppapiclient.so' }, { code: 'ERR_VPP_SHM_LIBRARY', message: /install VPP's packages/ }],
-      ['a file that is none', { library: process.execPath }, { code: 'ERR_VPP_SHM_LIBRARY' }],
-      ['of another version', { library: old }, { code: 'ERR_VPP_SHM_VERSION', message: /of VPP 25\.10, and the VPP that runs is 26\.06/ }],
-      ['no such segment', { prefix: 'nobody' }, { code: 'ERR_VPP_SHM_SEGMENT', message: new RegExp(`/dev/shm: .*${target.prefix}`) }],
-    ];
-    for (const [what, options, expected] of cases) {
-      t.match(await attempt({ ...options, transport: 'shm' }), expected, what);
-      const { message } = expected as { message?: RegExp };
-      t.match(await attempt({ ...options, transport: 'auto' }), { transport: { kind: 'socket', ...(message && { reason: message }) } });
-    }
-    const other = await start(t, kind);
-    t.match(await attempt({ prefix: other.prefix }), { code: 'ERR_VPP_SHM_SEGMENT', message: /belongs to the VPP with pid/ });
-    await eventually('the other VPP has been left', async () => (await other.clients()).length === 0);
-    if (process.getuid!() === 0) {
-      for (const name of ['vpe-api', 'global_vm']) chmodSync(`/dev/shm/${target.prefix}-${name}`, 0o660);
-      chmodSync(dirname(target.socket), 0o755);
-      chmodSync(target.socket, 0o777);
-      const expected = /vpe-api|global_vm: Permission denied \(mode 0660, uid \d+, gid \d+\)/;
-      t.match(await attempt({ uid: 65534 }), { code: 'ERR_VPP_SHM_PERMISSION', message: expected });
-      t.match(await attempt({ uid: 65534, transport: 'auto' }), { transport: { kind: 'socket', reason: expected } });
-    }
-  });
+  void t.test(
+    `${kind}: what is in the way of shared memory is told, and auto takes the socket then`,
+    { skip },
+    async (t) => {
+      const target = await start(t, kind);
+      const attempt = async (options: object) => {
+        const vpp = run(
+          t,
+          { ...target, socket: target.socket, prefix: target.prefix, library: target.library },
+          'connect',
+          options,
+        );
+        const said = await vpp.says();
+        await vpp.ended;
+        return said;
+      };
+      t.match(await attempt({ transport: 'auto' }), { transport: { kind: 'shm', reason: /the library is there/ } });
+      t.match(await attempt({ transport: 'socket' }), { transport: { kind: 'socket' } });
+      const folder = mkdtempSync(join(tmpdir(), 'nv-'));
+      t.teardown(() => rmSync(folder, { recursive: true }));
+      const old = join(folder, 'libvppapiclient.so.25.10');
+      copyFileSync(standInLibrary()!, old);
+      const cases: [string, object, object][] = [
+        [
+          'no library',
+          { library: '/nowhere/libvppapiclient.so' },
+          { code: 'ERR_VPP_SHM_LIBRARY', message: /install VPP's packages/ },
+        ],
+        ['a file that is none', { library: process.execPath }, { code: 'ERR_VPP_SHM_LIBRARY' }],
+        [
+          'of another version',
+          { library: old },
+          { code: 'ERR_VPP_SHM_VERSION', message: /of VPP 25\.10, and the VPP that runs is 26\.06/ },
+        ],
+        [
+          'no such segment',
+          { prefix: 'nobody' },
+          { code: 'ERR_VPP_SHM_SEGMENT', message: new RegExp(`/dev/shm: .*${target.prefix}`) },
+        ],
+      ];
+      for (const [what, options, expected] of cases) {
+        t.match(await attempt({ ...options, transport: 'shm' }), expected, what);
+        const { message } = expected as { message?: RegExp };
+        t.match(await attempt({ ...options, transport: 'auto' }), {
+          transport: { kind: 'socket', ...(message && { reason: message }) },
+        });
+      }
+      const other = await start(t, kind);
+      t.match(await attempt({ prefix: other.prefix }), {
+        code: 'ERR_VPP_SHM_SEGMENT',
+        message: /belongs to the VPP with pid/,
+      });
+      await eventually('the other VPP has been left', async () => (await other.clients()).length === 0);
+      if (process.getuid!() === 0) {
+        for (const name of ['vpe-api', 'global_vm']) chmodSync(`/dev/shm/${target.prefix}-${name}`, 0o660);
+        chmodSync(dirname(target.socket), 0o755);
+        chmodSync(target.socket, 0o777);
+        const expected = /vpe-api|global_vm: Permission denied \(mode 0660, uid \d+, gid \d+\)/;
+        t.match(await attempt({ uid: 65534 }), { code: 'ERR_VPP_SHM_PERMISSION', message: expected });
+        t.match(await attempt({ uid: 65534, transport: 'auto' }), { transport: { kind: 'socket', reason: expected } });
+      }
+    },
+  );
 
   void t.test(`${kind}: the command takes the transport too`, { skip }, async (t) => {
     const target = await start(t, kind);
@@ -234,15 +282,19 @@ for (const [kind, skip] of kinds) {
   });
 }
 
-void t.test('the example programs a table by shared memory, and takes it out again', { skip: noCompiler }, async (t) => {
-  const target = await start(t, 'stand-in');
-  const example = join(import.meta.dirname, '../examples/full-table.js');
-  const env = { ...process.env, VPP_LIB_DIR: join(target.library, '..') };
-  const args = [example, '--socket', target.socket, '--prefix', target.prefix, '--routes', '3000'];
-  const { stdout, status, stderr } = spawnSync(process.execPath, args, { encoding: 'utf8', env });
-  t.equal(status, 0, stderr);
-  t.match(stdout, /by shm: .*\n3000 routes added in .*, 0 refused\n3000 routes deleted in .*, 0 refused/);
-});
+void t.test(
+  'the example programs a table by shared memory, and takes it out again',
+  { skip: noCompiler },
+  async (t) => {
+    const target = await start(t, 'stand-in');
+    const example = join(import.meta.dirname, '../examples/full-table.js');
+    const env = { ...process.env, VPP_LIB_DIR: join(target.library, '..') };
+    const args = [example, '--socket', target.socket, '--prefix', target.prefix, '--routes', '3000'];
+    const { stdout, status, stderr } = spawnSync(process.execPath, args, { encoding: 'utf8', env });
+    t.equal(status, 0, stderr);
+    t.match(stdout, /by shm: .*\n3000 routes added in .*, 0 refused\n3000 routes deleted in .*, 0 refused/);
+  },
+);
 
 void t.test('a library that does not return is left to itself', { skip: noCompiler }, async (t) => {
   const target = await start(t, 'stand-in', 'connect_ms 3000');

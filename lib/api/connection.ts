@@ -217,7 +217,7 @@ export class Connection<A extends ApiTypes = NewestApi> implements VppClient<A> 
       request: (message: Outgoing, fields: Fields, timeoutMs: number) =>
         link.lanes.request(this.name, message, fields, timeoutMs, undefined),
     };
-    const { window } = (link.lanes.fast?.inFlight ?? link.inFlight);
+    const { window } = link.lanes.fast?.inFlight ?? link.inFlight;
     const defaults = { window, timeoutMs: this.#requestTimeoutMs };
     return new ManyRun(port, outgoing, items as Iterable<Fields>, defaults, options).report;
   }

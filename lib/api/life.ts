@@ -42,7 +42,9 @@ export interface LifePort {
 
 /** True for what another attempt in the same process will meet again. */
 function hopeless(error: unknown): boolean {
-  return error instanceof VppConnectionError && /^ERR_VPP_SHM_/.test(error.code) && error.code !== 'ERR_VPP_SHM_CONNECT';
+  return (
+    error instanceof VppConnectionError && /^ERR_VPP_SHM_/.test(error.code) && error.code !== 'ERR_VPP_SHM_CONNECT'
+  );
 }
 
 function carrierOf(options: ConnectOptions): Pick<LinkOptions, 'open' | 'fast'> {

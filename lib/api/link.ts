@@ -293,8 +293,7 @@ export class Link implements TransportSink {
     const { name, socket, counters, window, maxQueued, handshakeMs, onEvent } = this.#options;
     try {
       const asked = this.#resolver!.outgoing('show_version');
-      const version =
-        asked === undefined ? undefined : await this.#inFlight!.request(asked, {}, handshakeMs).promise;
+      const version = asked === undefined ? undefined : await this.#inFlight!.request(asked, {}, handshakeMs).promise;
       const fast = await FastLane.open({
         choice,
         name,

@@ -11,7 +11,16 @@ import * as errors from '../errors.js';
 import { VppConnectionError } from '../errors.js';
 import type { NewestApi, RequestOptions, VppClient } from './client.js';
 import type { Fields } from './exchange.js';
-import type { ApiTypes, DetailsOf, DumpName, EventName, FieldsOf, MessageOf, ReplyOf, RequestName } from './schema/api-types.js';
+import type {
+  ApiTypes,
+  DetailsOf,
+  DumpName,
+  EventName,
+  FieldsOf,
+  MessageOf,
+  ReplyOf,
+  RequestName,
+} from './schema/api-types.js';
 
 type Question =
   | { do: 'request'; id: number; name: string; fields: Fields; timeoutMs: number | undefined }
@@ -51,7 +60,11 @@ function errorOf({ className, message, own }: ErrorImage): Error {
 /** The owner's face without its types. */
 interface Untyped {
   request(name: string, fields: Fields, options: RequestOptions): Promise<unknown>;
-  dump(name: string, fields: Fields, options: { timeoutMs?: number }): { batches(limit?: number): AsyncGenerator<unknown[]> };
+  dump(
+    name: string,
+    fields: Fields,
+    options: { timeoutMs?: number },
+  ): { batches(limit?: number): AsyncGenerator<unknown[]> };
   on(name: string): AsyncIterableIterator<unknown>;
 }
 
@@ -232,7 +245,10 @@ export class SharedClient<A extends ApiTypes = NewestApi> {
 }
 
 function closed(): VppConnectionError {
-  return new VppConnectionError('ERR_VPP_CLOSED', 'the connection of another thread was closed, or its thread has ended');
+  return new VppConnectionError(
+    'ERR_VPP_CLOSED',
+    'the connection of another thread was closed, or its thread has ended',
+  );
 }
 
 /** The worker's end of a connection that another thread has shared. */

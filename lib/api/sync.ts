@@ -27,7 +27,10 @@ export function requestNow(
   { timeoutMs = 0, spinUs = 100 }: SyncOptions,
 ): unknown {
   if (transport.pump === undefined) {
-    throw new VppConnectionError('ERR_VPP_SYNC', `requestSync: the transport ${transport.kind} cannot wait; use request()`);
+    throw new VppConnectionError(
+      'ERR_VPP_SYNC',
+      `requestSync: the transport ${transport.kind} cannot wait; use request()`,
+    );
   }
   const exchange = new RequestExchange(inFlight, outgoing, fields, timeoutMs);
   let outcome: { error: unknown; reply: unknown } | undefined;

@@ -1,9 +1,9 @@
 // The shared-memory API connection for JavaScript: a thin class over vppapi::Connection, and the library's
 // loader.
 
-#include "vppapi/connection.h"
 #include "addon/environment.h"
 #include "sys/doorbell.h"
+#include "vppapi/connection.h"
 
 namespace nodevpp::addon {
 namespace {
@@ -21,10 +21,14 @@ Napi::Value to_failure(Napi::Env env, const vppapi::Failure& failure) {
 
 const char* phase_name(vppapi::Phase phase) {
   switch (phase) {
-  case vppapi::Phase::kConnecting: return "connecting";
-  case vppapi::Phase::kOpen: return "open";
-  case vppapi::Phase::kClosing: return "closing";
-  case vppapi::Phase::kClosed: break;
+  case vppapi::Phase::kConnecting:
+    return "connecting";
+  case vppapi::Phase::kOpen:
+    return "open";
+  case vppapi::Phase::kClosing:
+    return "closing";
+  case vppapi::Phase::kClosed:
+    break;
   }
   return "closed";
 }
@@ -102,17 +106,16 @@ private:
   }
   // wait(head, spinUs, timeoutMs) -> whether the ring has more
   Napi::Value wait(const Napi::CallbackInfo& info) {
-    bool more = connection_->wait(info[0].As<Napi::Number>().Uint32Value(),
-                                  info[1].As<Napi::Number>().Uint32Value(),
-                                  info[2].As<Napi::Number>().Uint32Value());
+    bool more =
+        connection_->wait(info[0].As<Napi::Number>().Uint32Value(), info[1].As<Napi::Number>().Uint32Value(),
+                          info[2].As<Napi::Number>().Uint32Value());
     return Napi::Boolean::New(info.Env(), more);
   }
   void forget(const Napi::CallbackInfo& info) {
     connection_->forget(static_cast<uint64_t>(info[0].As<Napi::Number>().Int64Value()));
   }
   Napi::Value index_of(const Napi::CallbackInfo& info) {
-    return Napi::Number::New(info.Env(),
-                             connection_->message_index(info[0].As<Napi::String>().Utf8Value()));
+    return Napi::Number::New(info.Env(), connection_->message_index(info[0].As<Napi::String>().Utf8Value()));
   }
   Napi::Value counters(const Napi::CallbackInfo& info) {
     Napi::Object object = Napi::Object::New(info.Env());
@@ -130,8 +133,7 @@ private:
   Napi::Value close_sync(const Napi::CallbackInfo& info) {
     if (connection_ == nullptr) return Napi::Boolean::New(info.Env(), true);
     connection_->close();
-    return Napi::Boolean::New(info.Env(),
-                              connection_->wait_closed(info[0].As<Napi::Number>().Int32Value()));
+    return Napi::Boolean::New(info.Env(), connection_->wait_closed(info[0].As<Napi::Number>().Int32Value()));
   }
   // Nothing is told any more; the connection goes on closing by itself.
   void release(const Napi::CallbackInfo&) {

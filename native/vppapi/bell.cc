@@ -121,7 +121,8 @@ bool Bell::ring() {
   if (!fd_.valid()) return false;
   if (next_ == 0) {
     uint8_t unwanted[512];
-    while (::recv(fd_.get(), unwanted, sizeof unwanted, MSG_DONTWAIT) == sizeof unwanted) {}
+    while (::recv(fd_.get(), unwanted, sizeof unwanted, MSG_DONTWAIT) == sizeof unwanted) {
+    }
   }
   ssize_t sent = ::send(fd_.get(), &frame_[next_], 1, MSG_DONTWAIT | MSG_NOSIGNAL);
   if (sent == 1) {

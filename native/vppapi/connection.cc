@@ -40,7 +40,8 @@ char* lasting(const std::string& text) {
 
 int64_t now_ms() {
   struct timespec now {};
-  ::clock_gettime(CLOCK_MONOTONIC_COARSE, &now); // milliseconds are enough, and this is asked for every message
+  ::clock_gettime(CLOCK_MONOTONIC_COARSE,
+                  &now); // milliseconds are enough, and this is asked for every message
   return int64_t{now.tv_sec} * 1000 + now.tv_nsec / 1000000;
 }
 
@@ -104,8 +105,9 @@ Failure Connection::connect() {
   static std::atomic<bool> used_prefix{false};
   std::vector<Range> ranges;
   if (options_.prefix.empty() && used_prefix) {
-    return {"SEGMENT", "the library has used a segment with a prefix in this process and cannot go back to the "
-                       "one without; start another process"};
+    return {"SEGMENT",
+            "the library has used a segment with a prefix in this process and cannot go back to the "
+            "one without; start another process"};
   }
   if (Failure failure = check_segment(options_.folder, options_.prefix, &ranges)) return failure;
   if (Failure failure = bell_.open(options_.socket, options_.name + "-doorbell", options_.connect_ms)) {
@@ -145,7 +147,8 @@ void Connection::watch() {
       lost = lost || sys::guard_hit(slot);
     lock.unlock();
     if (lost) fail({"MEMORY", "pages of VPP's segment are gone (is /dev/shm full?)"});
-    if (stood_still) fail({"STOPPED", "this process stood still for " + std::to_string(now - tick_ms_) + " ms"});
+    if (stood_still)
+      fail({"STOPPED", "this process stood still for " + std::to_string(now - tick_ms_) + " ms"});
     tick_ms_ = now;
     lock.lock();
   }
@@ -178,8 +181,8 @@ void Connection::take(const uint8_t* message, uint32_t size) {
   std::lock_guard lock(taking_);
   if (broken_) return;
   if (int64_t still = now_ms() - tick_ms_; still > options_.stopped_ms) {
-    // VPP takes the memory of a message back that nobody fetched for ten seconds: what is in our queue now may
-    // have become somebody else's.
+    // VPP takes the memory of a message back that nobody fetched for ten seconds: what is in our queue now
+    // may have become somebody else's.
     fail({"STOPPED", "this process stood still for " + std::to_string(still) + " ms"});
     return;
   }
@@ -212,8 +215,8 @@ uint32_t Connection::send(const uint8_t* bytes, const uint32_t* sizes, uint32_t 
   uint32_t done = 0;
   for (; done < count; done++) {
     // NOLINTNEXTLINE(cppcoreguidelines-pro-type-const-cast): the library copies
-    if (library_.write(const_cast<char*>(reinterpret_cast<const char*>(bytes)), static_cast<int>(sizes[done])) !=
-        0) {
+    if (library_.write(const_cast<char*>(reinterpret_cast<const char*>(bytes)),
+                       static_cast<int>(sizes[done])) != 0) {
       fail({"WRITE", "vac_write failed: " + take_complaints()});
       break;
     }
@@ -270,7 +273,9 @@ int Connection::message_index(const std::string& name_crc) const {
   return index > 0xffff ? -1 : static_cast<int>(index);
 }
 
-int Connection::message_count() const { return library_.msg_table_size(); }
+int Connection::message_count() const {
+  return library_.msg_table_size();
+}
 
 void Connection::close() {
   {

@@ -11,10 +11,11 @@
 // whatever the owner does, because VPP's main thread waits for ever on a full one.
 //
 // Whether VPP may sleep: `covered` is how many requests had been sent when it was rung last. It handles those
-// before it finds its queue empty; whatever was sent after them is at risk only once the last of them has been
-// answered:
+// before it finds its queue empty; whatever was sent after them is at risk only once the last of them has
+// been answered:
 //
-//   ring  when  sent > covered  and  received >= covered        (checked by sender and receiver after counting)
+//   ring  when  sent > covered  and  received >= covered        (checked by sender and receiver after
+//   counting)
 
 #pragma once
 
@@ -61,8 +62,8 @@ public:
   int event_fd() const { return event_.get(); }
   ReplyRing& ring() { return *ring_; }
 
-  // `count` messages, one behind the other in `bytes`; how many were handed to VPP. It waits while VPP's queue
-  // is full: the caller keeps fewer in flight than it holds.
+  // `count` messages, one behind the other in `bytes`; how many were handed to VPP. It waits while VPP's
+  // queue is full: the caller keeps fewer in flight than it holds.
   uint32_t send(const uint8_t* bytes, const uint32_t* sizes, uint32_t count);
   // Waits until there is something behind `head` in the ring: `spin_us` awake, then asleep. False: nothing.
   bool wait(uint32_t head, uint32_t spin_us, uint32_t timeout_ms);

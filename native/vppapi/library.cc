@@ -40,16 +40,15 @@ std::string real_path(const std::string& path) {
   return ::realpath(path.c_str(), resolved) != nullptr ? resolved : path;
 }
 
-template <typename Function>
-bool find(void* handle, const char* name, Function* out, std::string* missing) {
+template<typename Function> bool find(void* handle, const char* name, Function* out, std::string* missing) {
   *out = reinterpret_cast<Function>(::dlsym(handle, name));
   if (*out != nullptr) return true;
   *missing += missing->empty() ? name : std::string(", ") + name;
   return false;
 }
 
-// The library keeps pointers to functions of ours, and our keeper may still be leaving them: Node unloads an addon
-// with the last worker that used it, and must not do so from here on.
+// The library keeps pointers to functions of ours, and our keeper may still be leaving them: Node unloads an
+// addon with the last worker that used it, and must not do so from here on.
 void pin_ourselves() {
   Dl_info info{};
   if (::dladdr(reinterpret_cast<void*>(&on_complaint), &info) == 0 || info.dli_fname == nullptr) return;

@@ -13,7 +13,8 @@
 
 namespace nodevpp::vppapi {
 
-// Why something failed: the last part of the error code (`LIBRARY` of ERR_VPP_SHM_LIBRARY), and what was seen.
+// Why something failed: the last part of the error code (`LIBRARY` of ERR_VPP_SHM_LIBRARY), and what was
+// seen.
 struct Failure {
   std::string reason;
   std::string text;

@@ -72,8 +72,8 @@ Failure check_segment(const std::string& folder, const std::string& prefix, std:
     std::string path = folder + "/" + (prefix.empty() ? "" : prefix + "-") + name;
     sys::Fd fd(::open(path.c_str(), O_RDWR | O_CLOEXEC));
     if (!fd.valid() && errno == ENOENT) {
-      return {"SEGMENT", path + " is not there; prefixes of the segments in " + folder + ": " +
-                             segments_in(folder)};
+      return {"SEGMENT",
+              path + " is not there; prefixes of the segments in " + folder + ": " + segments_in(folder)};
     }
     if (!fd.valid()) {
       std::string text = path + ": " + std::strerror(errno);

@@ -19,8 +19,8 @@ struct Range {
   uint64_t size = 0;
 };
 
-// Whether both files are there, may be opened, and their addresses are free in this process. `ranges` gets the
-// addresses of those that name them.
+// Whether both files are there, may be opened, and their addresses are free in this process. `ranges` gets
+// the addresses of those that name them.
 Failure check_segment(const std::string& folder, const std::string& prefix, std::vector<Range>* ranges);
 
 } // namespace nodevpp::vppapi

@@ -1,5 +1,5 @@
-// The shared-memory API connection over the stand-in library: finding the library, looking at the segment, the
-// doorbell (the "VPP" of the stand-in sleeps for a minute unless it is rung for), the memory for replies.
+// The shared-memory API connection over the stand-in library: finding the library, looking at the segment,
+// the doorbell (the "VPP" of the stand-in sleeps for a minute unless it is rung for), the memory for replies.
 
 #include <dlfcn.h>
 #include <gtest/gtest.h>
@@ -27,7 +27,7 @@ const Library* stand_in() {
   return library;
 }
 
-template <typename Function> Function exported(const char* name) {
+template<typename Function> Function exported(const char* name) {
   void* handle = ::dlopen(VAC_STAND_IN, RTLD_NOW | RTLD_NOLOAD);
   auto found = reinterpret_cast<Function>(::dlsym(handle, name));
   ::dlclose(handle);
@@ -221,7 +221,8 @@ TEST(VppApiLibrary, IsOneForTheWholeProcess) {
   const Library* library = stand_in();
   EXPECT_NE(library->path.find("libvppapiclient.so.26.06"), std::string::npos);
   const Library* again = nullptr;
-  EXPECT_EQ(Library::load({"libvppapiclient.so"}, &again).text, "") << "a bare name means the one that is loaded";
+  EXPECT_EQ(Library::load({"libvppapiclient.so"}, &again).text, "")
+      << "a bare name means the one that is loaded";
   EXPECT_EQ(again, library);
   Failure failure = Library::load({"/elsewhere/libvppapiclient.so"}, &again);
   EXPECT_NE(failure.text.find("which this process has loaded and cannot unload"), std::string::npos);
@@ -236,7 +237,8 @@ TEST(VppApiSegment, SaysWhichPrefixesThereAreWhenItsFilesAreMissing) {
   Failure failure = check_segment("/dev/shm", segment.prefix + "x", &ranges);
   EXPECT_EQ(failure.reason, "SEGMENT");
   EXPECT_NE(failure.text.find(segment.prefix), std::string::npos) << failure.text;
-  EXPECT_NE(check_segment("/nowhere", "", &ranges).text.find("/nowhere/global_vm is not there"), std::string::npos);
+  EXPECT_NE(check_segment("/nowhere", "", &ranges).text.find("/nowhere/global_vm is not there"),
+            std::string::npos);
 }
 
 TEST(VppApiSegment, ThatMayNotBeOpenedIsToldApartWithModeAndOwner) {
@@ -291,7 +293,8 @@ TEST(VppApiSegment, IsNotMappedOverWhatThisProcessHasThere) {
 TEST(VppApiReplyRing, GivesEveryMessageOnceAndInOrderWhateverTheirSizes) {
   std::unique_ptr<ReplyRing> ring;
   ASSERT_FALSE(ReplyRing::create(4096, &ring));
-  std::atomic_ref<uint32_t> tail(*reinterpret_cast<uint32_t*>(ring->mapping()->data() + ReplyRing::kTailOffset));
+  std::atomic_ref<uint32_t> tail(
+      *reinterpret_cast<uint32_t*>(ring->mapping()->data() + ReplyRing::kTailOffset));
   std::mt19937 random(20260601);
   std::deque<std::vector<uint8_t>> model;
   uint64_t passed = 0;

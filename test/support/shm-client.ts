@@ -68,7 +68,8 @@ const actions: Record<string, () => Promise<void>> = {
     say({ pings: pings.length, pid: pings.every(({ vpe_pid }) => vpe_pid === vpp.pid) });
     let sync = 0;
     for (let n = 0; n < 500; n++) sync += vpp.requestSync('control_ping').vpe_pid === vpp.pid ? 1 : 0;
-    for (let n = 0; n < 20; n++) sync += vpp.requestSync('control_ping', {}, { timeoutMs: 900 }).vpe_pid === vpp.pid ? 1 : 0;
+    for (let n = 0; n < 20; n++)
+      sync += vpp.requestSync('control_ping', {}, { timeoutMs: 900 }).vpe_pid === vpp.pid ? 1 : 0;
     say({ sync, version: vpp.requestSync('show_version').version });
     // Between requests that fit: one whose reply does not, one that is too large itself, and a dump.
     const adding = [];
@@ -83,9 +84,9 @@ const actions: Record<string, () => Promise<void>> = {
     const gone = vpp.request('ip_route_add_del_v2', { ...wide, is_add: false });
     await Promise.all([...adding, large, gone]);
     const rows = (await dumped).filter(({ route }) => route.prefix.startsWith('10.0.'));
-    const left = (await vpp.dump('ip_route_v2_dump', { src: 0, table: { table_id: 0, is_ip6: false } }).toArray()).filter(
-      ({ route }) => route.prefix.startsWith('10.'),
-    );
+    const left = (
+      await vpp.dump('ip_route_v2_dump', { src: 0, table: { table_id: 0, is_ip6: false } }).toArray()
+    ).filter(({ route }) => route.prefix.startsWith('10.'));
     say({ rows: rows.length, left: left.length, reply: (await said).reply.length > 0 });
     const events = vpp.on('sw_interface_event');
     await events.ready;
@@ -167,7 +168,8 @@ const actions: Record<string, () => Promise<void>> = {
     for (let n = 0; n < 500; n++) vpp.request('control_ping').catch(() => undefined);
     say({ left: how });
     if (how === 'exit') process.exit(0);
-    else if (how === 'throw') setImmediate(() => { throw new Error('as told'); }); // prettier-ignore
+    else if (how === 'throw')
+      setImmediate(() => { throw new Error('as told'); }); // prettier-ignore
     else if (how === 'SIGTERM') process.once('SIGTERM', () => void vpp.close().then(() => process.exit(0)));
     else if (how === 'end') vpp.unref();
     else await vpp.close();

@@ -1,6 +1,6 @@
 // A stand-in for libvppapiclient.so where no VPP is: the part of its interface that node-vpp uses, with the
-// same manners (one connection, blocking calls, a thread that calls back), over an API socket instead of shared
-// memory. /dev/shm/<prefix>-vpe-api is not VPP's segment here but says, in words, what is behind it:
+// same manners (one connection, blocking calls, a thread that calls back), over an API socket instead of
+// shared memory. /dev/shm/<prefix>-vpe-api is not VPP's segment here but says, in words, what is behind it:
 //
 //   socket PATH         messages go to the API server there; `queue N` bounds what VPP's queue would hold
 //   echo                every message is answered here with a control_ping_reply, by a "VPP" that sleeps when
@@ -49,8 +49,12 @@ void put32(uint8_t* at, uint32_t value) {
   value = htonl(value);
   std::memcpy(at, &value, 4);
 }
-uint16_t get16(const uint8_t* at) { return static_cast<uint16_t>(at[0] << 8 | at[1]); }
-uint32_t get32(const uint8_t* at) { return uint32_t{get16(at)} << 16 | get16(at + 2); }
+uint16_t get16(const uint8_t* at) {
+  return static_cast<uint16_t>(at[0] << 8 | at[1]);
+}
+uint32_t get32(const uint8_t* at) {
+  return uint32_t{get16(at)} << 16 | get16(at + 2);
+}
 
 // As svm_queue: bounded, and who adds to a full one waits.
 class Queue {
@@ -70,8 +74,7 @@ public:
   }
   bool take(Message* out, milliseconds patience) {
     std::unique_lock lock(mutex_);
-    if (!changed_.wait_for(lock, patience, [this] { return !messages_.empty() || closed_; }))
-      return false;
+    if (!changed_.wait_for(lock, patience, [this] { return !messages_.empty() || closed_; })) return false;
     if (messages_.empty()) return false;
     *out = std::move(messages_.front());
     messages_.pop_front();
@@ -264,7 +267,9 @@ extern "C" {
 
 void vac_mem_init(size_t) {}
 
-void vac_set_error_handler(void (*handler)(void*, unsigned char*, int)) { self().complain = handler; }
+void vac_set_error_handler(void (*handler)(void*, unsigned char*, int)) {
+  self().complain = handler;
+}
 
 int vac_connect(char* name, char* prefix, void (*callback)(unsigned char*, int), int queue_length) {
   StandIn& all = self();
@@ -328,7 +333,8 @@ int vac_disconnect() {
     put16(remove.data(), 17);
     put32(&remove[2], all.client_index);
     put32(&remove[10], all.client_index);
-    // Behind everything else; then the peer closes. One that does not is given as long as the real library gives.
+    // Behind everything else; then the peer closes. One that does not is given as long as the real library
+    // gives.
     struct timeval patience = {2, 0};
     ::setsockopt(all.fd, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof patience);
     ::setsockopt(all.fd, SOL_SOCKET, SO_SNDTIMEO, &patience, sizeof patience);
@@ -367,7 +373,9 @@ int vac_get_msg_index(char* name_crc) {
   return found == self().table.end() ? -1 : found->second;
 }
 
-int vac_msg_table_size() { return static_cast<int>(self().table.size()); }
+int vac_msg_table_size() {
+  return static_cast<int>(self().table.size());
+}
 
 // Only here: what tests want to do and to know.
 void stand_in_wake() {
@@ -376,7 +384,11 @@ void stand_in_wake() {
   all.rung = true;
   all.bell.notify_all();
 }
-uint64_t stand_in_stuffed() { return self().stuffed; }
-uint64_t stand_in_keepalives() { return self().answered; }
+uint64_t stand_in_stuffed() {
+  return self().stuffed;
+}
+uint64_t stand_in_keepalives() {
+  return self().answered;
+}
 
 } // extern "C"
