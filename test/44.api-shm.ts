@@ -47,9 +47,9 @@ async function onlooker(t: Test, target: ShmTarget): Promise<{ worstMs: () => nu
   const vpp = await connect({ socket: target.socket, name: 'onlooker', requestTimeoutMs: 60_000, health: false });
   let worst = 0;
   let asked = 0;
-  let over = false;
+  const over = new AbortController();
   const asking = (async () => {
-    while (!over) {
+    while (!over.signal.aborted) {
       const began = performance.now();
       await vpp.request('control_ping');
       worst = Math.max(worst, performance.now() - began);
@@ -59,7 +59,7 @@ async function onlooker(t: Test, target: ShmTarget): Promise<{ worstMs: () => nu
   })();
   asking.catch(() => undefined);
   t.teardown(async () => {
-    over = true;
+    over.abort();
     await vpp.destroy();
   });
   return { worstMs: () => worst, asked: () => asked };
@@ -304,8 +304,12 @@ void t.test('a library that does not return is left to itself', { skip: noCompil
 });
 
 interface LibraryModule {
-  libraryCandidates(version: string, path: string | undefined, environment: Record<string, string>): string[];
-  releaseOf(version: string): string | undefined;
+  readonly libraryCandidates: (
+    version: string,
+    path: string | undefined,
+    environment: Record<string, string>,
+  ) => string[];
+  readonly releaseOf: (version: string) => string | undefined;
 }
 
 void t.test('the library is looked for where VPP is installed, first that of the running VPP', async (t) => {

@@ -40,11 +40,18 @@ export interface LifePort {
   over(error: Error | undefined): void;
 }
 
-/** True for what another attempt in the same process will meet again. */
+/** What another attempt in the same process will meet again. */
+const hopelessCodes = new Set([
+  'ERR_VPP_SHM_LIBRARY',
+  'ERR_VPP_SHM_VERSION',
+  'ERR_VPP_SHM_SEGMENT',
+  'ERR_VPP_SHM_PERMISSION',
+  'ERR_VPP_SHM_ADDRESS',
+  'ERR_VPP_SHM_IN_USE',
+]);
+
 function hopeless(error: unknown): boolean {
-  return (
-    error instanceof VppConnectionError && /^ERR_VPP_SHM_/.test(error.code) && error.code !== 'ERR_VPP_SHM_CONNECT'
-  );
+  return error instanceof VppConnectionError && hopelessCodes.has(error.code);
 }
 
 function carrierOf(options: ConnectOptions): Pick<LinkOptions, 'open' | 'fast'> {

@@ -286,7 +286,8 @@ export class Link implements TransportSink {
     this.instance = { pid, table: this.#table.fingerprint, file };
     if (open !== undefined) this.carrier = { kind: 'other', reason: 'a transport was given' };
     else if (this.#options.fast !== undefined) await this.#openFast(this.#options.fast, signal);
-    if (this.#lostNow() !== undefined) throw this.#lostNow();
+    const lost = this.#lostNow();
+    if (lost !== undefined) throw lost;
   }
 
   async #openFast(choice: FastChoice, signal: AbortSignal): Promise<void> {

@@ -88,9 +88,10 @@ export function shareConnection(connection: VppClient<never>): MessagePort {
   const take = async (id: number) => {
     const stream = streams.get(id);
     try {
-      const { value, done } = (await stream?.next()) ?? { value: undefined, done: true };
+      const result: IteratorResult<unknown, unknown> = (await stream?.next()) ?? { value: undefined, done: true };
+      const { value, done } = result;
       if (done === true) streams.delete(id);
-      answer({ id, value: value as unknown, done: done === true });
+      answer({ id, value, done: done === true });
     } catch (error) {
       streams.delete(id);
       fail(id, error);
@@ -133,7 +134,8 @@ export function shareConnection(connection: VppClient<never>): MessagePort {
 function oneByOne(events: AsyncIterator<unknown>): AsyncIterator<unknown[]> {
   return {
     next: async () => {
-      const { value, done } = await events.next();
+      const result: IteratorResult<unknown, unknown> = await events.next();
+      const { value, done } = result;
       return done === true ? { value: undefined, done: true } : { value: [value], done: false };
     },
     return: async () => {
@@ -175,7 +177,7 @@ export class SharedClient<A extends ApiTypes = NewestApi> {
     const abort = () => this.#port.postMessage({ do: 'abort', id });
     signal?.addEventListener('abort', abort, { once: true });
     try {
-      const { value } = await this.#ask({ do: 'request', id, name, fields: (fields ?? {}) as Fields, timeoutMs });
+      const { value } = await this.#ask({ do: 'request', id, name, fields: fields ?? {}, timeoutMs });
       return value as ReplyOf<A, N>;
     } finally {
       signal?.removeEventListener('abort', abort);
@@ -189,7 +191,7 @@ export class SharedClient<A extends ApiTypes = NewestApi> {
     options: { timeoutMs?: number } = {},
   ): AsyncGenerator<DetailsOf<A, N>, void, undefined> {
     const { timeoutMs } = options;
-    return this.#rows({ do: 'dump', id: this.#next++, name, fields: (fields ?? {}) as Fields, timeoutMs });
+    return this.#rows({ do: 'dump', id: this.#next++, name, fields: fields ?? {}, timeoutMs });
   }
 
   /** Events, until the loop is left. */
