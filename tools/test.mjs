@@ -158,7 +158,7 @@ async function chapters() {
 
 try {
   installPackages();
-  setUp({ tests: true });
+  await setUp({ tests: true });
   record('types: tsc over lib, test, bench and examples', true);
   if (chaptersWanted.length === 0) {
     await lint();

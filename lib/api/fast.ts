@@ -13,6 +13,7 @@ import type { Fields } from './exchange.js';
 import type { MessageCodec } from './codec/codec.js';
 import { InFlight } from './requests.js';
 import type { Outgoing, Resolver } from './resolve.js';
+import { Spin } from './spin.js';
 import { loadLibrary, type ClientLibrary } from './transport/library.js';
 import { SHM_LIMIT, SHM_MESSAGE_BYTES, ShmTransport } from './transport/shm.js';
 import type { TransportSink } from './transport/transport.js';
@@ -49,6 +50,8 @@ export interface FastHost {
   /** VPP's pid as the socket tells. */
   readonly pid: number;
   readonly connectMs: number;
+  /** How long to wait awake for a reply, µs. */
+  readonly spinUs: number;
   readonly signal: AbortSignal;
   onMessage(bytes: Uint8Array, start: number, end: number): void;
   onEvent(bytes: Uint8Array, start: number, end: number, id: number): void;
@@ -60,6 +63,7 @@ export interface FastHost {
 export class FastLane implements TransportSink {
   readonly library: ClientLibrary;
   readonly #host: FastHost;
+  #spin: Spin | undefined;
   #transport!: ShmTransport;
   #inFlight!: InFlight;
 
@@ -92,6 +96,8 @@ export class FastLane implements TransportSink {
       onSent: undefined,
       onEvent: (bytes, start, end, id) => host.onEvent(bytes, start, end, id),
     });
+    const inFlight = lane.#inFlight;
+    if (host.spinUs > 0) lane.#spin = new Spin(host.spinUs, () => inFlight.inFlight);
     try {
       await lane.#sameVpp();
       return lane;
@@ -148,6 +154,7 @@ export class FastLane implements TransportSink {
 
   onFlushed(): void {
     this.#host.deadlines.tick();
+    this.#spin?.start();
   }
 
   onEnd(error: Error | undefined): void {

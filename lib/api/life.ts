@@ -18,6 +18,7 @@ import { Link, type Instance, type LinkOptions } from './link.js';
 import type { ConnectOptions, ConnectionState } from './options.js';
 import { pause, pauseBefore } from './reconnect.js';
 import type { SchemaSources } from './resolve.js';
+import { defaultSpinUs } from './spin.js';
 
 const LEAVE_MS = 1000;
 
@@ -253,6 +254,7 @@ export class Life {
       handshakeMs: options.handshakeMs ?? 5000,
       signal: this.#end.signal,
       ...carrierOf(options),
+      spinUs: options.spinUs ?? defaultSpinUs(),
       onEvent: this.#port.onEvent,
     });
     if (this.#end.signal.aborted) {

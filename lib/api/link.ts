@@ -18,6 +18,7 @@ import { socketIdentity } from './health.js';
 import { Lanes } from './lanes.js';
 import { InFlight } from './requests.js';
 import { Resolver, type SchemaSources } from './resolve.js';
+import { Spin } from './spin.js';
 import { MessageTable, encodeCreate, encodeDelete, ids } from './table.js';
 import { SocketTransport } from './transport/socket.js';
 import type { Transport, TransportSink } from './transport/transport.js';
@@ -40,6 +41,8 @@ export interface LinkOptions {
   open: OpenTransport | undefined;
   /** Shared memory beside the socket. */
   fast: FastChoice | undefined;
+  /** How long to wait awake for a reply, µs. */
+  spinUs: number;
   onEvent: (link: Link, bytes: Uint8Array, start: number, end: number, id: number) => void;
 }
 
@@ -47,7 +50,7 @@ export interface LinkOptions {
 export interface Instance {
   /** VPP's own pid, in its own namespace. */
   readonly pid: number;
-  /** The message table, in short. */
+  /** The entries of the message table. */
   readonly table: string;
   /** The file of the socket when the link was made. */
   readonly file: string | undefined;
@@ -68,6 +71,7 @@ export class Link implements TransportSink {
   #table: MessageTable | undefined;
   #resolver: Resolver | undefined;
   #inFlight: InFlight | undefined;
+  #spin: Spin | undefined;
   #raw: { replyId: number; context: number; take: (message: Uint8Array | Error) => void } | undefined;
   #learning: Promise<void> | undefined;
   #own: Promise<Schema | undefined> | undefined;
@@ -230,6 +234,7 @@ export class Link implements TransportSink {
 
   onFlushed(): void {
     this.#deadlines.tick();
+    this.#spin?.start();
   }
 
   onEnd(error: Error | undefined): void {
@@ -249,6 +254,7 @@ export class Link implements TransportSink {
             { cause: error },
           ));
     this.#deadlines.stop();
+    this.#spin = undefined;
     this.#inFlight?.endBatch();
     this.#inFlight?.end(lost);
     void this.#fast?.close(lost);
@@ -259,7 +265,7 @@ export class Link implements TransportSink {
 
   async #open(signal: AbortSignal): Promise<void> {
     const { socket, name, open, maxFrameBytes } = this.#options;
-    const file = await socketIdentity(socket);
+    const file = socketIdentity(socket);
     const frames = maxFrameBytes === undefined ? {} : { maxFrameBytes };
     this.#transport = await (open === undefined
       ? SocketTransport.open({ path: socket, signal, ...frames }, this)
@@ -280,10 +286,13 @@ export class Link implements TransportSink {
     });
     this.#lanes = new Lanes(this.#resolver, this.#inFlight, this.#transport);
     closeOnExit(this);
+    const { spinUs } = this.#options;
+    const inFlight = this.#inFlight;
+    if (spinUs > 0) this.#spin = new Spin(spinUs, () => inFlight.inFlight);
     const pid = await this.#greet(signal);
     // The end may have come between the two answers.
     if (this.#over) throw this.#lost ?? new VppConnectionError('ERR_VPP_CONNECT', 'VPP closed the new connection');
-    this.instance = { pid, table: this.#table.fingerprint, file };
+    this.instance = { pid, table: this.#table.entries, file };
     if (open !== undefined) this.carrier = { kind: 'other', reason: 'a transport was given' };
     else if (this.#options.fast !== undefined) await this.#openFast(this.#options.fast, signal);
     const lost = this.#lostNow();
@@ -307,6 +316,7 @@ export class Link implements TransportSink {
         vppVersion: (version as { version: string } | undefined)?.version ?? '',
         pid: this.instance.pid,
         connectMs: handshakeMs,
+        spinUs: this.#options.spinUs,
         signal,
         onMessage: (bytes, start, end) => this.#tap?.(false, bytes, start, end),
         onEvent: (bytes, start, end, id) => onEvent(this, bytes, start, end, id),

@@ -39,6 +39,11 @@ export interface ConnectOptions {
   /** How to find out that VPP is gone or stuck; false: only by the end of the socket. */
   health?: HealthOptions | false;
   /**
+   * After a lone request the event loop stays awake for so long, µs, because being woken takes longer than VPP takes for
+   * most replies; default 100, and 0 (never) on a machine with one processor.
+   */
+  spinUs?: number;
+  /**
    * `socket` (default); `shm`: requests through VPP's shared memory, the rest by the socket; `auto`: shared memory where it
    * can be used, else the socket, and `connection.transport` says why; or a carrier of your own. See docs/api-transports.md.
    */

@@ -4,6 +4,7 @@
 
 import { ipv4Text, ipv6Text } from '../../net/ip.js';
 import { macText } from '../../net/mac.js';
+import * as address from './address.js';
 import type { CodecMode } from './codec.js';
 import { cached, inside, readNumber, type Cursor, type Reader, type RowMaker, type Skipper } from './closures.js';
 import type { ListNode, Node, Part, StructNode } from './plan.js';
@@ -109,9 +110,9 @@ export class ClosureReaders {
         if (!exact && node.text === 'mac') return macText;
         return (bytes, offset) => rt.readBytes(bytes, offset, size);
       case 'struct':
-        if (node.text === 'address') return rt.readAddress;
-        if (node.text === 'prefix') return rt.readPrefix;
-        return node.text === 'ip4prefix' ? rt.readIp4Prefix : rt.readIp6Prefix;
+        if (node.text === 'address') return address.readAddress;
+        if (node.text === 'prefix') return address.readPrefix;
+        return node.text === 'ip4prefix' ? address.readIp4Prefix : address.readIp6Prefix;
       default:
         throw new Error(`${node.kind} has parts`);
     }

@@ -2,6 +2,7 @@
 //
 // Invariant: the target holds zeros where a writer is called, so that what is omitted is not written.
 
+import * as address from './address.js';
 import type { CodecMode } from './codec.js';
 import { cached, hasDefaults, inside, readNumber, writeNumber, type Sizer, type Writer } from './closures.js';
 import { ranges, type ArrayNode, type ListNode, type Node, type Part, type StructNode } from './plan.js';
@@ -65,9 +66,9 @@ export class ClosureWriters {
       case 'text':
         return rt.writeText;
       case 'bytes':
-        if (node.text === 'ip4') return fixed(rt.writeIp4Value);
-        if (node.text === 'ip6') return fixed(rt.writeIp6Value);
-        if (node.text === 'mac') return fixed(rt.writeMacValue);
+        if (node.text === 'ip4') return fixed(address.writeIp4Value);
+        if (node.text === 'ip6') return fixed(address.writeIp6Value);
+        if (node.text === 'mac') return fixed(address.writeMacValue);
         return fixed((value, target, offset) => rt.writeBytes(value, target, offset, size));
       case 'array':
         return this.#arrayWriter(node);
@@ -172,13 +173,13 @@ export class ClosureWriters {
     };
     switch (node.text) {
       case 'address':
-        return textOr(node, rt.writeAddress, writeParts);
+        return textOr(node, address.writeAddress, writeParts);
       case 'prefix':
-        return textOr(node, rt.writePrefix, writeParts);
+        return textOr(node, address.writePrefix, writeParts);
       case 'ip4prefix':
-        return textOr(node, rt.writeIp4Prefix, writeParts);
+        return textOr(node, address.writeIp4Prefix, writeParts);
       case 'ip6prefix':
-        return textOr(node, rt.writeIp6Prefix, writeParts);
+        return textOr(node, address.writeIp6Prefix, writeParts);
       case undefined:
         return textOr(node, undefined, writeParts);
     }

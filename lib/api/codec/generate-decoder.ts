@@ -4,6 +4,7 @@
 
 import { ipv4Text, ipv6Text } from '../../net/ip.js';
 import { macText } from '../../net/mac.js';
+import * as address from './address.js';
 import { ClosureReaders } from './closure-readers.js';
 import type { CodecMode, Decoder } from './codec.js';
 import { at, Emitter, key, numberAt } from './generate.js';
@@ -39,10 +40,10 @@ export class DecoderEmitter extends Emitter {
         return `${this.constant(this.#union(node, part))}(b,${offset},${tag})`;
       case 'struct': {
         const asText = {
-          address: rt.readAddress,
-          prefix: rt.readPrefix,
-          ip4prefix: rt.readIp4Prefix,
-          ip6prefix: rt.readIp6Prefix,
+          address: address.readAddress,
+          prefix: address.readPrefix,
+          ip4prefix: address.readIp4Prefix,
+          ip6prefix: address.readIp6Prefix,
         };
         if (node.text !== undefined && !exact) return this.call(asText[node.text], 'b', offset);
         return `${this.struct(node)}(b,${offset},${tag})`;

@@ -1,5 +1,6 @@
 // Encoders made of generated code; see generate.ts.
 
+import * as address from './address.js';
 import { hasDefaults } from './closures.js';
 import { ClosureWriters } from './closure-writers.js';
 import type { CodecMode, Encoder } from './codec.js';
@@ -52,7 +53,7 @@ class EncoderEmitter extends Emitter {
       case 'string':
         return `${this.call(rt.writeString, 'x', 't', offset, String(node.size))};`;
       case 'bytes': {
-        const helper = { ip4: rt.writeIp4Value, ip6: rt.writeIp6Value, mac: rt.writeMacValue };
+        const helper = { ip4: address.writeIp4Value, ip6: address.writeIp6Value, mac: address.writeMacValue };
         if (node.text !== undefined) return `${this.call(helper[node.text], 'x', 't', offset)};`;
         return `${this.call(rt.writeBytes, 'x', 't', offset, String(node.size))};`;
       }
@@ -140,10 +141,10 @@ class EncoderEmitter extends Emitter {
       const parts = node.parts.filter((part) => part.role !== 'header');
       const known = this.constant(parts.map((part) => part.name));
       const asText = {
-        address: rt.writeAddress,
-        prefix: rt.writePrefix,
-        ip4prefix: rt.writeIp4Prefix,
-        ip6prefix: rt.writeIp6Prefix,
+        address: address.writeAddress,
+        prefix: address.writePrefix,
+        ip4prefix: address.writeIp4Prefix,
+        ip6prefix: address.writeIp6Prefix,
       };
       const body: string[] = [];
       if (node.text !== undefined)
