@@ -212,7 +212,11 @@ export class VppDecodeError extends NodeVppError {
  * There is no working connection to VPP's binary API. Codes: `ERR_VPP_CONNECT` (could not be made),
  * `ERR_VPP_NOT_CONNECTED` (asked while there was none), `ERR_VPP_DISCONNECTED` (lost under way),
  * `ERR_VPP_UNRESPONSIVE` (half-open: VPP stopped answering), `ERR_VPP_SOCKET_REPLACED` (the path belongs to another
- * VPP now), `ERR_VPP_CLOSED` (closed by this program), `ERR_VPP_QUEUE_FULL` (more requests waiting than `maxQueued`).
+ * VPP now), `ERR_VPP_CLOSED` (closed by this program), `ERR_VPP_QUEUE_FULL` (more requests waiting than `maxQueued`),
+ * `ERR_VPP_SYNC` (`requestSync` where it cannot block). Shared memory cannot be used: `ERR_VPP_SHM_LIBRARY` (VPP's client
+ * library is missing or is not one), `ERR_VPP_SHM_VERSION` (it belongs to another VPP), `ERR_VPP_SHM_SEGMENT` (no API segment
+ * of that prefix, or that of another VPP), `ERR_VPP_SHM_PERMISSION`, `ERR_VPP_SHM_ADDRESS` (its addresses are taken in this
+ * process), `ERR_VPP_SHM_IN_USE` (the process has its one connection), `ERR_VPP_SHM_CONNECT` (VPP did not answer there).
  */
 export class VppConnectionError extends NodeVppError {}
 

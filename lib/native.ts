@@ -60,6 +60,50 @@ export interface NativeAddon {
     target: Uint8Array,
     at: number,
   ): number;
+  /** Loads VPP's client library, once for the process: the first candidate that can be. */
+  readonly loadVppApi: (
+    this: void,
+    candidates: readonly string[],
+  ) => { readonly path?: string; readonly failure?: NativeVppApiFailure };
+  /** Begins to connect; `onWake` is called when the phase has changed or replies are there. */
+  readonly VppApi: new (libraryPath: string, options: NativeVppApiOptions, onWake: () => void) => NativeVppApi;
+  /** Where the words and the data of the memory for replies are, in bytes. */
+  readonly replyRingLayout: {
+    readonly head: number;
+    readonly tail: number;
+    readonly armed: number;
+    readonly data: number;
+  };
+}
+
+/** Why there is no shared-memory connection: the end of an error code, and what was seen. */
+export interface NativeVppApiFailure {
+  readonly reason: string;
+  readonly text: string;
+}
+
+export interface NativeVppApiOptions {
+  readonly name: string;
+  readonly prefix: string;
+  readonly socket: string;
+  readonly queueLength: number;
+  readonly ringBytes: number;
+  readonly connectMs: number;
+}
+
+export interface NativeVppApi {
+  failure(): NativeVppApiFailure | undefined;
+  phase(): 'connecting' | 'open' | 'closing' | 'closed';
+  memory(): ArrayBuffer;
+  send(bytes: Uint8Array, sizes: Uint32Array, count: number): number;
+  wait(head: number, spinUs: number, timeoutMs: number): boolean;
+  forget(count: number): void;
+  indexOf(nameCrc: string): number;
+  counters(): { readonly sent: number; readonly received: number; readonly rings: number; readonly messages: number };
+  setRef(ref: boolean): void;
+  close(): void;
+  closeSync(timeoutMs: number): boolean;
+  release(): void;
 }
 
 /** Why something native failed: a reason of the protocol, or a system call with its errno. */

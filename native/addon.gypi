@@ -14,6 +14,7 @@
       'addon/packets.cc',
       'addon/stats_client.cc',
       'addon/stats_memory.cc',
+      'addon/vppapi.cc',
       'memif/bridge.cc',
       'memif/client_handshake.cc',
       'memif/connection.cc',
@@ -30,6 +31,10 @@
       'sys/guard.cc',
       'sys/seqpacket.cc',
       'sys/shared_memory.cc',
+      'vppapi/bell.cc',
+      'vppapi/connection.cc',
+      'vppapi/library.cc',
+      'vppapi/segment.cc',
     ],
     'include_dirs': [
       '.',
@@ -48,6 +53,6 @@
       '-Wl,-z,nodelete',
       "-Wl,--version-script=<!(node -p \"require('path').join(require.resolve('node-vpp/package.json'), '../native/addon.map')\")",
     ],
-    'libraries': ['-lpthread'],
+    'libraries': ['-lpthread', '-ldl'],
   }],
 }

@@ -2,20 +2,22 @@
 // is now (life.ts). Invariant: what is asked while there is no link is refused at once, never kept for later.
 
 import { EventEmitter } from 'node:events';
-import { ArgumentTypeError } from '../errors.js';
+import { ArgumentTypeError, VppConnectionError } from '../errors.js';
 import type { Arguments, DumpFields, NewestApi, RequestOptions, Unknown, VppClient } from './client.js';
-import { ask } from './ask.js';
 import { newCounters } from './counters.js';
 import { announce, channels, heard } from './diagnostics.js';
 import { DumpStream, type DumpOptions } from './dump.js';
 import { EventStream, Subscriptions, type EventOptions } from './events.js';
 import type { Fields } from './exchange.js';
+import type { Carrier } from './fast.js';
 import { findMessage } from './find.js';
 import { copyOf } from './frame.js';
 import { Life } from './life.js';
 import type { Link } from './link.js';
+import { ManyRun, type ManyOptions, type ManyReport } from './many.js';
 import type { ConnectOptions, ConnectionState, ConnectionStats, LifeEvents } from './options.js';
 import { SchemaSources, type Outgoing } from './resolve.js';
+import type { SyncOptions } from './sync.js';
 import type {
   ApiTypes,
   DetailsOf,
@@ -101,18 +103,23 @@ export class Connection<A extends ApiTypes = NewestApi> implements VppClient<A> 
     return this.#sources.first;
   }
 
-  /** What carries the messages now: `socket /run/vpp/api.sock`. */
+  /** What carries requests now, and why that; undefined while there is no connection. */
+  get transport(): Carrier | undefined {
+    return this.#life.link?.carrier;
+  }
+
+  /** What carries the messages now: `socket /run/vpp/api.sock`, `shm and socket /run/vpp/api.sock`. */
   get description(): string {
-    const transport = this.#life.link?.transport;
-    return transport === undefined
-      ? `${this.#life.state} ${this.socket}`
-      : `${transport.kind} ${transport.description}`;
+    const link = this.#life.link;
+    if (link === undefined) return `${this.#life.state} ${this.socket}`;
+    const fast = link.carrier.kind === 'shm' ? 'shm and ' : '';
+    return `${fast}${link.transport.kind} ${link.transport.description}`;
   }
 
   /** Requests in flight or waiting; Infinity while there is no connection. */
   get load(): number {
-    const inFlight = this.#life.link?.inFlight;
-    return inFlight === undefined ? Infinity : inFlight.inFlight + inFlight.queued;
+    const load = this.#life.link?.load;
+    return load === undefined ? Infinity : load.inFlight + load.queued;
   }
 
   /** Names of all messages this VPP has, and their CRCs. */
@@ -130,13 +137,12 @@ export class Connection<A extends ApiTypes = NewestApi> implements VppClient<A> 
 
   stats(): ConnectionStats {
     const { link, bytes } = this.#life;
+    const load = link?.load ?? { inFlight: 0, queued: 0, quarantined: 0 };
     return {
       ...this.#counters,
       state: this.#life.state,
-      inFlight: link?.inFlight.inFlight ?? 0,
-      queued: link?.inFlight.queued ?? 0,
+      ...load,
       window: this.#options.window ?? 1024,
-      quarantined: link?.inFlight.quarantined ?? 0,
       bytesRead: bytes.read,
       bytesWritten: bytes.written,
       reconnects: this.#life.reconnects,
@@ -154,6 +160,66 @@ export class Connection<A extends ApiTypes = NewestApi> implements VppClient<A> 
   ): Promise<Record<string, unknown>>;
   request(name: string, fields: object = {}, options?: RequestOptions): Promise<unknown> {
     return this.#request(name, fields as Fields, options);
+  }
+
+  /**
+   * Sends a request and blocks the thread until its reply is there: for those who want the microseconds. The errors are
+   * those of `request`, thrown; besides, ERR_VPP_SYNC where blocking is not possible (inside a listener).
+   */
+  requestSync<N extends RequestName<A>>(name: N, ...args: Arguments<FieldsOf<A, N>, SyncOptions>): ReplyOf<A, N>;
+  requestSync<N extends string>(
+    name: Unknown<N, RequestName<A>>,
+    fields?: Fields,
+    options?: SyncOptions,
+  ): Record<string, unknown>;
+  requestSync(name: string, fields: object = {}, options: SyncOptions = {}): unknown {
+    const link = this.#life.link;
+    if (link === undefined) throw this.#life.noLink(name);
+    const outgoing = link.resolver.outgoing(name);
+    if (outgoing === undefined) {
+      throw new VppConnectionError(
+        'ERR_VPP_SYNC',
+        `requestSync: ${name} is in no schema at hand, and asking VPP takes time; await request('${name}', …) once before`,
+      );
+    }
+    if (outgoing.kind === 'dump' || outgoing.kind === 'cursor') {
+      throw new ArgumentTypeError(`${name} answers with many rows: use dump()`);
+    }
+    return link.lanes.requestSync(outgoing, fields as Fields, { timeoutMs: this.#requestTimeoutMs, ...options });
+  }
+
+  /**
+   * Sends one request for every item, `window` at a time, and reports what became of them. What VPP refuses does not stop
+   * the others. Rejects only with what the iterable or a listener threw, or when the message cannot be used at all.
+   */
+  requestMany<N extends RequestName<A>>(
+    name: N,
+    items: Iterable<FieldsOf<A, N>> | AsyncIterable<FieldsOf<A, N>>,
+    options?: ManyOptions,
+  ): Promise<ManyReport>;
+  requestMany<N extends string>(
+    name: Unknown<N, RequestName<A>>,
+    items: Iterable<Fields> | AsyncIterable<Fields>,
+    options?: ManyOptions,
+  ): Promise<ManyReport>;
+  async requestMany(
+    name: string,
+    items: Iterable<object> | AsyncIterable<object>,
+    options: ManyOptions = {},
+  ): Promise<ManyReport> {
+    const link = this.#life.needLink(name);
+    const outgoing = link.resolver.outgoing(name) ?? (await findMessage(link, this.#sources, name));
+    if (outgoing.kind === 'dump' || outgoing.kind === 'cursor') {
+      throw new ArgumentTypeError(`${name} answers with many rows: use dump()`);
+    }
+    const port = {
+      lane: link.lanes.laneFor.bind(link.lanes),
+      request: (message: Outgoing, fields: Fields, timeoutMs: number) =>
+        link.lanes.request(this.name, message, fields, timeoutMs, undefined),
+    };
+    const { window } = link.lanes.fast?.inFlight ?? link.inFlight;
+    const defaults = { window, timeoutMs: this.#requestTimeoutMs };
+    return new ManyRun(port, outgoing, items as Iterable<Fields>, defaults, options).report;
   }
 
   #request(name: string, fields: Fields, options?: RequestOptions): Promise<unknown> {
@@ -294,7 +360,7 @@ export class Connection<A extends ApiTypes = NewestApi> implements VppClient<A> 
       return Promise.reject(new ArgumentTypeError(`${outgoing.name} answers with many rows: use dump()`));
     }
     const timeoutMs = options?.timeoutMs ?? this.#requestTimeoutMs;
-    return ask(link.inFlight, this.name, outgoing, fields, timeoutMs, options?.signal);
+    return link.lanes.request(this.name, outgoing, fields, timeoutMs, options?.signal);
   }
 
   async #requestUnknown(
@@ -309,7 +375,8 @@ export class Connection<A extends ApiTypes = NewestApi> implements VppClient<A> 
   #beginDump(link: Link, stream: DumpStream<never>, outgoing: Outgoing, fields: Fields): void {
     if (outgoing.kind === 'dump' || outgoing.kind === 'cursor') {
       const settled = heard() ? announce(this.name, outgoing.name, fields) : undefined;
-      stream.begin(link.inFlight, outgoing, settled && ((error) => settled(error, undefined)));
+      const onSettled = settled && ((error: unknown) => settled(error, undefined));
+      link.lanes.inTurn((inFlight) => stream.begin(inFlight, outgoing, onSettled));
     } else {
       stream.refuse(new ArgumentTypeError(`${outgoing.name} has no rows: use request()`));
     }

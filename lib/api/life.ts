@@ -41,6 +41,27 @@ export interface LifePort {
   over(error: Error | undefined): void;
 }
 
+/** What another attempt in the same process will meet again. */
+const hopelessCodes = new Set([
+  'ERR_VPP_SHM_LIBRARY',
+  'ERR_VPP_SHM_VERSION',
+  'ERR_VPP_SHM_SEGMENT',
+  'ERR_VPP_SHM_PERMISSION',
+  'ERR_VPP_SHM_ADDRESS',
+  'ERR_VPP_SHM_IN_USE',
+]);
+
+function hopeless(error: unknown): boolean {
+  return error instanceof VppConnectionError && hopelessCodes.has(error.code);
+}
+
+function carrierOf(options: ConnectOptions): Pick<LinkOptions, 'open' | 'fast'> {
+  const { transport = 'socket', apiSegmentPrefix = '', libraryPath } = options;
+  if (typeof transport === 'function') return { open: transport, fast: undefined };
+  if (transport === 'socket') return { open: undefined, fast: undefined };
+  return { open: undefined, fast: { carrier: transport, prefix: apiSegmentPrefix, libraryPath } };
+}
+
 /** See above. */
 export class Life {
   readonly #port: LifePort;
@@ -82,8 +103,8 @@ export class Life {
   /** Bytes of all links. */
   get bytes(): { read: number; written: number } {
     const { read, written } = this.#bytes;
-    const transport = this.#link?.transport;
-    return { read: read + (transport?.bytesRead ?? 0), written: written + (transport?.bytesWritten ?? 0) };
+    const now = this.#link?.bytes;
+    return { read: read + (now?.read ?? 0), written: written + (now?.written ?? 0) };
   }
 
   /** Resolves when there is a working connection; rejects when there will be none. */
@@ -116,12 +137,12 @@ export class Life {
 
   ref(): void {
     this.#unreferenced = false;
-    this.#link?.transport.ref();
+    this.#link?.setRef(true);
   }
 
   unref(): void {
     this.#unreferenced = true;
-    this.#link?.transport.unref();
+    this.#link?.setRef(false);
   }
 
   /** Lets what is in flight finish (up to `timeoutMs`, default 10000), then leaves VPP in good order. */
@@ -134,7 +155,7 @@ export class Life {
     this.#finished = (async () => {
       if (link !== undefined) {
         const patience = new AbortController();
-        await Promise.race([link.inFlight.whenIdle(), pause(options.timeoutMs ?? 10_000, patience.signal)]);
+        await Promise.race([link.whenIdle(), pause(options.timeoutMs ?? 10_000, patience.signal)]);
         patience.abort();
         await link.drop(this.#closedError(), LEAVE_MS);
       }
@@ -178,7 +199,7 @@ export class Life {
     if (this.#link === undefined) {
       const last = this.#lastError;
       await this.destroy();
-      if (last instanceof VppConnectionError && this.#port.options.retry === false) throw last;
+      if (last instanceof VppConnectionError && (this.#port.options.retry === false || hopeless(last))) throw last;
       throw new VppConnectionError(
         'ERR_VPP_CONNECT',
         `connecting to VPP at ${this.#port.socket}: ${this.#reason(signal, timeoutMs)}` +
@@ -204,6 +225,8 @@ export class Life {
       } catch (error) {
         this.#lastError = error as Error;
         if (this.#ended() || attempt + 1 >= attempts) return;
+        // Before the first connection nothing that could change by itself; later VPP may just be being upgraded.
+        if (this.#instance === undefined && hopeless(error)) return;
         const pauseMs = pauseBefore(
           attempt,
           this.#port.options.retry === false ? {} : (this.#port.options.retry ?? {}),
@@ -230,7 +253,7 @@ export class Life {
       maxFrameBytes: options.maxFrameBytes,
       handshakeMs: options.handshakeMs ?? 5000,
       signal: this.#end.signal,
-      open: options.transport,
+      ...carrierOf(options),
       spinUs: options.spinUs ?? defaultSpinUs(),
       onEvent: this.#port.onEvent,
     });
@@ -242,7 +265,7 @@ export class Life {
     const { instance } = link;
     this.#instance = instance;
     this.#link = link;
-    if (this.#unreferenced) link.transport.unref();
+    if (this.#unreferenced) link.setRef(false);
     link.onEnded((error) => this.#lost(link, error));
     if (options.health !== false) this.#watch(link, options.health ?? {});
     this.#port.linked(link);
@@ -288,8 +311,9 @@ export class Life {
     if (this.#link !== link) return;
     this.#link = undefined;
     this.#health?.stop();
-    this.#bytes.read += link.transport.bytesRead;
-    this.#bytes.written += link.transport.bytesWritten;
+    const { read, written } = link.bytes;
+    this.#bytes.read += read;
+    this.#bytes.written += written;
     const reason =
       error ?? new VppConnectionError('ERR_VPP_DISCONNECTED', `VPP closed the connection (${this.#port.socket})`);
     this.#lastError = reason;

@@ -12,8 +12,10 @@ import { closeOnExit, forgetOnExit } from './close.js';
 import type { Schema } from './schema/schema.js';
 import type { Counters } from './counters.js';
 import { Deadlines } from './deadlines.js';
+import { FastLane, type Carrier, type FastChoice } from './fast.js';
 import { copyOf, readU16, readU32, writeU16, writeU32 } from './frame.js';
 import { socketIdentity } from './health.js';
+import { Lanes } from './lanes.js';
 import { InFlight } from './requests.js';
 import { Resolver, type SchemaSources } from './resolve.js';
 import { Spin } from './spin.js';
@@ -37,6 +39,8 @@ export interface LinkOptions {
   handshakeMs: number;
   signal: AbortSignal;
   open: OpenTransport | undefined;
+  /** Shared memory beside the socket. */
+  fast: FastChoice | undefined;
   /** How long to wait awake for a reply, µs. */
   spinUs: number;
   onEvent: (link: Link, bytes: Uint8Array, start: number, end: number, id: number) => void;
@@ -52,6 +56,7 @@ export interface Instance {
   readonly file: string | undefined;
 }
 
+const LEAVE_MS = 1000;
 const CREATE_CONTEXT = 0xffff0000;
 const LEARN_BYTES = 10;
 /** API_ENDIAN_FAILED: VPP did not find the 1.0 we sent. */
@@ -75,6 +80,9 @@ export class Link implements TransportSink {
   #over = false;
   #lost: Error | undefined;
   #tap: ((sent: boolean, bytes: Uint8Array, start: number, end: number) => void) | undefined;
+  #fast: FastLane | undefined;
+  #lanes: Lanes | undefined;
+  carrier: Carrier = { kind: 'socket', reason: 'shared memory was not asked for' };
   instance!: Instance;
 
   private constructor(options: LinkOptions) {
@@ -94,7 +102,9 @@ export class Link implements TransportSink {
       await link.#open(signal);
       return link;
     } catch (error) {
-      link.#transport?.destroy();
+      // Leaving takes a moment, and matters to VPP as much as at the end of a long life.
+      if (link.#inFlight === undefined || link.#over) link.#transport?.destroy();
+      else void link.drop(error as Error, LEAVE_MS);
       throw error;
     } finally {
       clearTimeout(tooLate);
@@ -113,6 +123,43 @@ export class Link implements TransportSink {
     return this.#resolver!;
   }
 
+  /** Where requests and dumps go. */
+  get lanes(): Lanes {
+    return this.#lanes!;
+  }
+
+  /** All that is in flight, whatever carries it. */
+  get load(): { inFlight: number; queued: number; quarantined: number } {
+    const { inFlight, queued, quarantined } = this.inFlight;
+    const fast = this.#fast?.inFlight;
+    if (fast === undefined) return { inFlight, queued, quarantined };
+    return {
+      inFlight: inFlight + fast.inFlight,
+      queued: queued + fast.queued,
+      quarantined: quarantined + fast.quarantined,
+    };
+  }
+
+  get bytes(): { read: number; written: number } {
+    const fast = this.#fast?.transport;
+    return {
+      read: this.transport.bytesRead + (fast?.bytesRead ?? 0),
+      written: this.transport.bytesWritten + (fast?.bytesWritten ?? 0),
+    };
+  }
+
+  setRef(yes: boolean): void {
+    for (const transport of [this.transport, this.#fast?.transport]) {
+      if (yes) transport?.ref();
+      else transport?.unref();
+    }
+  }
+
+  /** Resolves when nothing is in flight or waiting for room. */
+  async whenIdle(): Promise<void> {
+    await this.#lanes!.whenIdle();
+  }
+
   /** Told once, when the link is gone; undefined when it was left in good order. */
   onEnded(listener: (error: Error | undefined) => void): void {
     if (this.#over) listener(this.#lost);
@@ -122,7 +169,14 @@ export class Link implements TransportSink {
   /** Sees every message, both ways; undefined again costs nothing. */
   set tap(tap: ((sent: boolean, bytes: Uint8Array, start: number, end: number) => void) | undefined) {
     this.#tap = tap;
-    this.inFlight.onSent = tap === undefined ? undefined : (bytes, start, end) => tap(true, bytes, start, end);
+    const onSent =
+      tap === undefined
+        ? undefined
+        : (bytes: Uint8Array, start: number, end: number) => {
+            tap(true, bytes, start, end);
+          };
+    this.inFlight.onSent = onSent;
+    if (this.#fast !== undefined) this.#fast.inFlight.onSent = onSent;
   }
 
   /** Asks the VPP for its own schema, once; without effect where it has none to give (before 24.06). */
@@ -135,13 +189,16 @@ export class Link implements TransportSink {
   drop(error: Error, waitMs: number): Promise<void> {
     this.#dead ??= error;
     this.inFlight.end(error);
+    this.#fast?.inFlight.end(error);
     return this.leave(waitMs);
   }
 
   /** sockclnt_delete, then wait for VPP to close; after `waitMs` the socket is closed regardless. */
-  leave(waitMs: number): Promise<void> {
-    if (this.#over) return Promise.resolve();
-    return new Promise((resolve) => {
+  async leave(waitMs: number): Promise<void> {
+    // First where VPP keeps pointers into what we have mapped.
+    await this.#fast?.close(this.#dead ?? new VppConnectionError('ERR_VPP_CLOSED', 'the connection was closed'));
+    if (this.#over) return;
+    await new Promise<void>((resolve) => {
       const patience = setTimeout(() => this.#transport!.destroy(), waitMs);
       this.onEnded(() => {
         clearTimeout(patience);
@@ -156,7 +213,9 @@ export class Link implements TransportSink {
 
   /** The same, at the exit of the process. */
   closeSync(waitMs: number): void {
-    if (!this.#over) this.#transport!.closeSync(encodeDelete(this.#table!.clientIndex, CREATE_CONTEXT), waitMs);
+    const message = encodeDelete(this.#table!.clientIndex, CREATE_CONTEXT);
+    this.#fast?.transport.closeSync(message, waitMs);
+    if (!this.#over) this.#transport!.closeSync(message, waitMs);
   }
 
   onMessage(bytes: Uint8Array, start: number, end: number): void {
@@ -198,6 +257,7 @@ export class Link implements TransportSink {
     this.#spin = undefined;
     this.#inFlight?.endBatch();
     this.#inFlight?.end(lost);
+    void this.#fast?.close(lost);
     this.#raw?.take(lost);
     this.#lost = this.#leaving ? this.#dead : lost;
     for (const listener of this.#endListeners.splice(0)) listener(this.#lost);
@@ -224,6 +284,7 @@ export class Link implements TransportSink {
       onSent: undefined,
       onEvent: (bytes, start, end, id) => this.#options.onEvent(this, bytes, start, end, id),
     });
+    this.#lanes = new Lanes(this.#resolver, this.#inFlight, this.#transport);
     closeOnExit(this);
     const { spinUs } = this.#options;
     const inFlight = this.#inFlight;
@@ -232,6 +293,69 @@ export class Link implements TransportSink {
     // The end may have come between the two answers.
     if (this.#over) throw this.#lost ?? new VppConnectionError('ERR_VPP_CONNECT', 'VPP closed the new connection');
     this.instance = { pid, table: this.#table.entries, file };
+    if (open !== undefined) this.carrier = { kind: 'other', reason: 'a transport was given' };
+    else if (this.#options.fast !== undefined) await this.#openFast(this.#options.fast, signal);
+    const lost = this.#lostNow();
+    if (lost !== undefined) throw lost;
+  }
+
+  async #openFast(choice: FastChoice, signal: AbortSignal): Promise<void> {
+    const { name, socket, counters, window, maxQueued, handshakeMs, onEvent } = this.#options;
+    try {
+      const asked = this.#resolver!.outgoing('show_version');
+      const version = asked === undefined ? undefined : await this.#inFlight!.request(asked, {}, handshakeMs).promise;
+      const fast = await FastLane.open({
+        choice,
+        name,
+        socket,
+        resolver: this.#resolver!,
+        deadlines: this.#deadlines,
+        counters,
+        window,
+        maxQueued,
+        vppVersion: (version as { version: string } | undefined)?.version ?? '',
+        pid: this.instance.pid,
+        connectMs: handshakeMs,
+        spinUs: this.#options.spinUs,
+        signal,
+        onMessage: (bytes, start, end) => this.#tap?.(false, bytes, start, end),
+        onEvent: (bytes, start, end, id) => onEvent(this, bytes, start, end, id),
+        onLost: (error) => this.#lostFast(error),
+      });
+      this.#fast = fast;
+      this.#lanes!.fast = fast;
+      this.carrier = {
+        kind: 'shm',
+        reason: choice.carrier === 'shm' ? 'asked for' : 'the library is there and the segment can be opened',
+        libraryPath: fast.library.path,
+        ...(fast.library.version === undefined ? {} : { libraryVersion: fast.library.version }),
+      };
+    } catch (error) {
+      if (choice.carrier === 'shm' || this.#over || signal.aborted) throw error;
+      this.carrier = { kind: 'socket', reason: (error as Error).message };
+    }
+  }
+
+  /** Without the fast lane the link is no good: nobody knows what became of the requests on it. */
+  #lostFast(cause: Error | undefined): void {
+    if (this.#over || this.#dead !== undefined) return;
+    const { socket } = this.#options;
+    const error =
+      cause instanceof VppProtocolError
+        ? cause
+        : new VppConnectionError(
+            'ERR_VPP_DISCONNECTED',
+            `the connection to VPP (${socket}) was given up: ${cause?.message ?? 'shared memory was closed'}; whether VPP ` +
+              'carried out what was in flight is not known',
+            { cause },
+          );
+    void this.drop(error, LEAVE_MS);
+  }
+
+  #lostNow(): Error | undefined {
+    return this.#over || this.#dead !== undefined
+      ? (this.#dead ?? this.#lost ?? new VppConnectionError('ERR_VPP_CONNECT', 'VPP closed the new connection'))
+      : undefined;
   }
 
   /** VPP's pid, and whether it keeps doubles as we do: both questions in one write. */

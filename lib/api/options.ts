@@ -43,8 +43,15 @@ export interface ConnectOptions {
    * most replies; default 100, and 0 (never) on a machine with one processor.
    */
   spinUs?: number;
-  /** Another carrier than a socket. */
-  transport?: OpenTransport;
+  /**
+   * `socket` (default); `shm`: requests through VPP's shared memory, the rest by the socket; `auto`: shared memory where it
+   * can be used, else the socket, and `connection.transport` says why; or a carrier of your own. See docs/api-transports.md.
+   */
+  transport?: 'socket' | 'shm' | 'auto' | OpenTransport;
+  /** For shared memory: the prefix in VPP's `api-segment { prefix … }`; default: none. */
+  apiSegmentPrefix?: string;
+  /** For shared memory: VPP's client library, where it is not in VPP_LIB_DIR or the loader's path. */
+  libraryPath?: string;
 }
 
 /** Tells about the VPP on the other side after a reconnect. */

@@ -28,6 +28,8 @@ export interface InFlightOptions {
   counters: Counters;
   window: number;
   maxQueued: number;
+  /** Where contexts begin, 0 to 0xfffd; default 0. */
+  firstGeneration?: number;
   /** Sees every message that leaves; undefined costs nothing. */
   onSent: ((bytes: Uint8Array, start: number, end: number) => void) | undefined;
   /** A message without a context. */
@@ -72,6 +74,8 @@ export class InFlight implements ExchangeHost {
   readonly #transport: Transport;
   readonly #resolver: Resolver;
   readonly #clientIndex: number;
+  /** The transport takes only so many messages at a time. */
+  readonly #narrow: boolean;
 
   constructor(options: InFlightOptions) {
     this.#options = options;
@@ -79,6 +83,8 @@ export class InFlight implements ExchangeHost {
     this.#transport = options.transport;
     this.#resolver = options.resolver;
     this.#clientIndex = options.resolver.table.clientIndex;
+    this.#narrow = options.transport.room !== undefined;
+    if (options.firstGeneration !== undefined) this.#generations.fill(options.firstGeneration);
   }
 
   /** Open exchanges that take room in the window. */
@@ -121,7 +127,7 @@ export class InFlight implements ExchangeHost {
     }
     exchange.counted = true;
     try {
-      if (this.#open < this.#options.window && this.#unsent === 0) this.#send(exchange, outgoing!, fields);
+      if (this.#unsent === 0 && this.#hasRoom()) this.#send(exchange, outgoing!, fields);
       else this.#parkMessage(exchange, outgoing!, fields);
     } catch (error) {
       exchange.phase = 'done';
@@ -205,6 +211,11 @@ export class InFlight implements ExchangeHost {
   endBatch(): void {
     if (this.touched.length === 0) return;
     for (const dump of this.touched.splice(0)) dump.settleBatch();
+  }
+
+  /** The transport may have room again. */
+  refill(): void {
+    if (this.#unsent > 0) this.#fillWindow();
   }
 
   /** The caller gave up (abort, end of iteration): the exchange is settled by now, only its slot is left. */
@@ -367,6 +378,10 @@ export class InFlight implements ExchangeHost {
     this.#free.push(index);
   }
 
+  #hasRoom(): boolean {
+    return this.#open < this.#options.window && (!this.#narrow || this.#transport.room! > 0);
+  }
+
   #leaveWindow(exchange: Exchange): void {
     if (!exchange.counted) return;
     exchange.counted = false;
@@ -413,7 +428,7 @@ export class InFlight implements ExchangeHost {
   }
 
   #fillWindow(): void {
-    while (this.#open < this.#options.window && this.#nextWaiting < this.#waiting.length) {
+    while (this.#nextWaiting < this.#waiting.length && this.#hasRoom()) {
       const exchange = this.#waiting[this.#nextWaiting++]!;
       if (exchange.phase === 'parked') this.#sendParked(exchange);
       if (this.#nextWaiting > 1024 && this.#nextWaiting * 2 > this.#waiting.length) {

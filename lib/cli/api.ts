@@ -4,7 +4,7 @@
 //   dump MESSAGE [JSON]   one row per line                       watch EVENT   one event per line, over restarts
 //   trace record|show|replay FILE                                repl          all of it, with completion
 
-import type { Command } from 'commander';
+import { Option, type Command } from 'commander';
 import { writeFileSync } from 'node:fs';
 import type { Connection } from '../api/connection.js';
 import type { ConnectOptions } from '../api/options.js';
@@ -16,6 +16,9 @@ interface GlobalOptions {
   socket: string;
   schema: string;
   timeout: string;
+  transport: 'socket' | 'shm' | 'auto';
+  apiSegmentPrefix?: string;
+  library?: string;
 }
 
 /** JSON of a message: 64-bit integers as decimal text, bytes as 0x and hex. */
@@ -46,9 +49,18 @@ export function fieldsOf(text: string | undefined): Record<string, unknown> {
 }
 
 function optionsOf(command: Command): ConnectOptions {
-  const { socket, schema, timeout } = command.optsWithGlobals<GlobalOptions>();
+  const { socket, schema, timeout, transport, apiSegmentPrefix, library } = command.optsWithGlobals<GlobalOptions>();
   const timeoutMs = Number(timeout) * 1000;
-  return { socket, schema, name: 'node-vpp-cli', timeoutMs, requestTimeoutMs: timeoutMs };
+  return {
+    socket,
+    schema,
+    name: 'node-vpp-cli',
+    timeoutMs,
+    requestTimeoutMs: timeoutMs,
+    transport,
+    ...(apiSegmentPrefix === undefined ? {} : { apiSegmentPrefix }),
+    ...(library === undefined ? {} : { libraryPath: library }),
+  };
 }
 
 /** Connects, does something, and leaves VPP in good order whatever happens. */
@@ -253,6 +265,11 @@ export function register(program: Command): void {
     .command('api')
     .description('talk to a running VPP over its binary API')
     .option('-s, --socket <path>', 'socket of VPP', '/run/vpp/api.sock')
+    .addOption(
+      new Option('--transport <carrier>', 'what carries requests').choices(['socket', 'shm', 'auto']).default('socket'),
+    )
+    .option('--api-segment-prefix <prefix>', "for shm: the prefix in VPP's api-segment section")
+    .option('--library <path>', 'for shm: libvppapiclient.so, where it is not in VPP_LIB_DIR or the loader path')
     .option('--schema <release|path>', 'where messages are defined', 'auto')
     .option('--timeout <seconds>', 'for the connection and for each request', '5');
   api.command('call <message> [json]').description('send a request, print its reply').action(call);

@@ -85,5 +85,6 @@ void init_doorbell(Napi::Env env, Napi::Object exports);
 void init_packets(Napi::Env env, Napi::Object exports);
 void init_stats_client(Napi::Env env, Napi::Object exports);
 void init_stats_memory(Napi::Env env, Napi::Object exports);
+void init_vppapi(Napi::Env env, Napi::Object exports);
 
 } // namespace nodevpp::addon

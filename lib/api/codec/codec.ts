@@ -46,6 +46,8 @@ export interface MessageCodec {
   readonly crc: string;
   /** Bytes of the message, u16 _vl_msg_id included, with all variable parts empty. */
   readonly fixedSize: number;
+  /** True when it has variable parts. */
+  readonly variable: boolean;
   /** Where the header fields are, from the start of the message; -1 when it has no such field. */
   readonly clientIndexOffset: number;
   readonly contextOffset: number;
@@ -87,6 +89,7 @@ class CompiledCodec implements MessageCodec {
   readonly name: string;
   readonly crc: string;
   readonly fixedSize: number;
+  readonly variable: boolean;
   readonly clientIndexOffset: number;
   readonly contextOffset: number;
   readonly retvalOffset: number;
@@ -106,6 +109,7 @@ class CompiledCodec implements MessageCodec {
     this.name = def.name;
     this.crc = def.crc;
     this.fixedSize = plan.struct.size;
+    this.variable = plan.struct.variable;
     this.clientIndexOffset = plan.clientIndexOffset;
     this.contextOffset = plan.contextOffset;
     this.retvalOffset = plan.retvalOffset;

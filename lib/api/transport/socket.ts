@@ -9,9 +9,12 @@ import { closeSync, readSync, writeSync } from 'node:fs';
 import { connect, type Socket } from 'node:net';
 import { VppConnectionError } from '../../errors.js';
 import { FRAME_HEADER_BYTES, FrameParser, writeFrameHeader } from '../frame.js';
+import { nested } from './nested.js';
 import type { Transport, TransportSink } from './transport.js';
 import { FrameWriter } from './writer.js';
 
+/** Between two looks at a socket that has nothing, once spinning is over. */
+const NAP_MS = 0.05;
 const SCRATCH_BYTES = 64 * 1024;
 const received = Symbol('received');
 
@@ -40,6 +43,8 @@ export class SocketTransport implements Transport {
   readonly #socket: Socket;
   readonly #parser: FrameParser;
   readonly #writer: FrameWriter;
+  readonly #sleeper = new Int32Array(new SharedArrayBuffer(4));
+  #delivering = false;
   #ended = false;
 
   private constructor(socket: Socket, parser: FrameParser, sink: TransportSink, path: string) {
@@ -129,6 +134,31 @@ export class SocketTransport implements Transport {
     this.#writer.flush();
   }
 
+  pump(timeoutMs: number, spinUs: number): boolean {
+    if (this.#delivering) throw nested();
+    const fd = descriptorOf(this.#socket);
+    if (fd === undefined || this.#ended) return false;
+    this.flush();
+    const began = performance.now();
+    for (;;) {
+      const target = this.#parser.target();
+      try {
+        // At the end of the file too: the event loop finds it again and does what has to be done then.
+        const count = readSync(fd, target, 0, target.length, null);
+        if (count > 0) this[received](count);
+        return count > 0;
+      } catch (error) {
+        if ((error as NodeJS.ErrnoException).code !== 'EAGAIN') {
+          this.destroy(error as Error);
+          return false;
+        }
+      }
+      const waitedMs = performance.now() - began;
+      if (waitedMs >= timeoutMs) return false;
+      if (waitedMs * 1000 >= spinUs) Atomics.wait(this.#sleeper, 0, 0, NAP_MS);
+    }
+  }
+
   ref(): void {
     this.#socket.ref();
   }
@@ -176,10 +206,13 @@ export class SocketTransport implements Transport {
 
   /** `count` bytes were read into the parser's buffer. */
   [received](count: number): void {
+    this.#delivering = true;
     try {
       this.#parser.advance(count);
     } catch (error) {
       this.destroy(error as Error);
+    } finally {
+      this.#delivering = false;
     }
   }
 

@@ -31,12 +31,19 @@ export interface Transport {
   readonly backlogBytes: number;
   readonly bytesRead: number;
   readonly bytesWritten: number;
+  /** Messages that may be committed now; undefined: any number, as with a socket. */
+  readonly room?: number;
   reserve(sizeBytes: number): number;
   commit(sizeBytes: number): void;
   /** Sends what was committed now instead of at the end of the tick. */
   flush(): void;
   ref(): void;
   unref(): void;
+  /**
+   * Blocks the thread until messages have come, and delivers them: `spinUs` awake, then asleep. False when none came
+   * within `timeoutMs`. Not to be called while it delivers.
+   */
+  pump?(timeoutMs: number, spinUs: number): boolean;
   /** Gives up at once: nothing is delivered any more except `onEnd`. */
   destroy(error?: Error): void;
   /**

@@ -1,0 +1,293 @@
+#include "vppapi/connection.h"
+
+#include <poll.h>
+#include <sched.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <chrono>
+#include <ctime>
+#include <set>
+#include <system_error>
+#include <thread>
+
+#include "sys/doorbell.h"
+#include "sys/guard.h"
+
+namespace nodevpp::vppapi {
+namespace {
+
+using std::chrono::milliseconds;
+
+constexpr auto kTick = milliseconds(500);
+constexpr int kLeaveMs = 1000;
+// Without an answer to what was rung for: perhaps VPP dropped it without a word. Ring again.
+constexpr int64_t kRepeatMs = 2;
+
+// The library calls back without a context and has one connection, so that this is process-wide too.
+std::mutex place_mutex;
+std::weak_ptr<Connection>& place() {
+  static auto* made = new std::weak_ptr<Connection>;
+  return *made;
+}
+std::atomic<Connection*> current{nullptr};
+
+// The library keeps the pointer: interned, never freed.
+char* lasting(const std::string& text) {
+  static auto* kept = new std::set<std::string>;
+  return const_cast<char*>(kept->insert(text).first->c_str());
+}
+
+int64_t now_ms() {
+  struct timespec now {};
+  ::clock_gettime(CLOCK_MONOTONIC_COARSE,
+                  &now); // milliseconds are enough, and this is asked for every message
+  return int64_t{now.tv_sec} * 1000 + now.tv_nsec / 1000000;
+}
+
+} // namespace
+
+Failure Connection::start(const Library& library, Options options, std::shared_ptr<Connection>* out) {
+  std::lock_guard lock(place_mutex);
+  if (auto other = place().lock(); other != nullptr && other->phase() != Phase::kClosed) {
+    return {other->leaving() ? "CLOSING" : "IN_USE",
+            "this process has a shared-memory connection already, under the name " + other->options_.name};
+  }
+  std::shared_ptr<Connection> made(new Connection(library, std::move(options)));
+  if (auto error = sys::create_eventfd(&made->event_)) {
+    return {"CONNECT", std::string(error.syscall) + ": " + std::system_category().message(error.err)};
+  }
+  if (auto error = ReplyRing::create(made->options_.ring_bytes, &made->ring_)) {
+    return {"CONNECT", std::string(error.syscall) + ": " + std::system_category().message(error.err)};
+  }
+  place() = made;
+  // Detached: the end of the process must not wait for a library that does not return.
+  std::thread([made] { made->keep(); }).detach();
+  *out = std::move(made);
+  return {};
+}
+
+bool Connection::leaving() const {
+  std::lock_guard lock(mutex_);
+  return close_ || failure_ || phase_ == Phase::kClosing;
+}
+
+Failure Connection::failure() const {
+  std::lock_guard lock(mutex_);
+  return failure_;
+}
+
+void Connection::keep() {
+  tick_ms_ = now_ms();
+  Failure failure = connect();
+  if (failure) {
+    bell_.close(kLeaveMs);
+    fail(std::move(failure));
+    set_phase(Phase::kClosed);
+    return;
+  }
+  set_phase(Phase::kOpen);
+  watch();
+  {
+    // From here on nobody sends.
+    std::lock_guard lock(sending_);
+    set_phase(Phase::kClosing);
+  }
+  library_.disconnect();
+  for (int slot : guards_)
+    sys::guard_remove(slot);
+  current = nullptr;
+  bell_.close(kLeaveMs);
+  set_phase(Phase::kClosed);
+}
+
+Failure Connection::connect() {
+  static std::atomic<bool> used_prefix{false};
+  std::vector<Range> ranges;
+  if (options_.prefix.empty() && used_prefix) {
+    return {"SEGMENT",
+            "the library has used a segment with a prefix in this process and cannot go back to the "
+            "one without; start another process"};
+  }
+  if (Failure failure = check_segment(options_.folder, options_.prefix, &ranges)) return failure;
+  if (Failure failure = bell_.open(options_.socket, options_.name + "-doorbell", options_.connect_ms)) {
+    return failure;
+  }
+  take_complaints();
+  std::string name = options_.name;
+  char* prefix = nullptr;
+  if (!options_.prefix.empty()) {
+    prefix = lasting(options_.prefix);
+    used_prefix = true;
+  }
+  current = this;
+  int result = library_.connect(name.data(), prefix, on_message, options_.queue_length);
+  if (result != 0) {
+    current = nullptr;
+    std::string complaint = take_complaints();
+    return {"CONNECT", "vac_connect answered " + std::to_string(result) +
+                           (complaint.empty() ? "" : " (" + complaint + ")")};
+  }
+  for (const Range& range : ranges) {
+    int slot = sys::guard_add(reinterpret_cast<void*>(range.start), range.size); // NOLINT
+    if (slot >= 0) guards_.push_back(slot);
+  }
+  return {};
+}
+
+// Until somebody wants to close: shows that this process is alive, and looks whether the memory still is.
+void Connection::watch() {
+  std::unique_lock lock(mutex_);
+  while (!close_) {
+    changed_.wait_for(lock, kTick);
+    int64_t now = now_ms();
+    bool stood_still = now - tick_ms_ > options_.stopped_ms && sent_ > received_;
+    bool lost = false;
+    for (int slot : guards_)
+      lost = lost || sys::guard_hit(slot);
+    lock.unlock();
+    if (lost) fail({"MEMORY", "pages of VPP's segment are gone (is /dev/shm full?)"});
+    if (stood_still)
+      fail({"STOPPED", "this process stood still for " + std::to_string(now - tick_ms_) + " ms"});
+    tick_ms_ = now;
+    lock.lock();
+  }
+}
+
+void Connection::fail(Failure failure) {
+  {
+    std::lock_guard lock(mutex_);
+    if (!failure_) failure_ = std::move(failure);
+  }
+  broken_ = true;
+  wake();
+}
+
+void Connection::set_phase(Phase phase) {
+  {
+    std::lock_guard lock(mutex_);
+    phase_ = phase;
+  }
+  changed_.notify_all();
+  wake();
+}
+
+void Connection::on_message(unsigned char* message, int size) {
+  Connection* connection = current;
+  if (connection != nullptr && size > 0) connection->take(message, static_cast<uint32_t>(size));
+}
+
+void Connection::take(const uint8_t* message, uint32_t size) {
+  std::lock_guard lock(taking_);
+  if (broken_) return;
+  if (int64_t still = now_ms() - tick_ms_; still > options_.stopped_ms) {
+    // VPP takes the memory of a message back that nobody fetched for ten seconds: what is in our queue now
+    // may have become somebody else's.
+    fail({"STOPPED", "this process stood still for " + std::to_string(still) + " ms"});
+    return;
+  }
+  if (!ring_->push(message, size)) {
+    fail({"OVERFLOW", "more replies than requests: the memory for them is full"});
+    return;
+  }
+  received_.fetch_add(1);
+  if (ring_->disarm()) wake();
+  ring_if_asleep();
+}
+
+void Connection::ring_if_asleep() {
+  uint64_t covered = covered_.load();
+  if (sent_.load() <= covered || received_.load() < covered) return;
+  covered_ = sent_.load(); // before the byte: what is counted here is in VPP's queue
+  bell_.ring();
+}
+
+void Connection::wake() const {
+  uint64_t one = 1;
+  // Cannot fail but by a full counter, and then the reader is to wake already.
+  [[maybe_unused]] ssize_t written = ::write(event_.get(), &one, sizeof one);
+}
+
+uint32_t Connection::send(const uint8_t* bytes, const uint32_t* sizes, uint32_t count) {
+  std::lock_guard lock(sending_);
+  if (phase_ != Phase::kOpen || broken_) return 0;
+  static thread_local int64_t last_ms = 0;
+  uint32_t done = 0;
+  for (; done < count; done++) {
+    // NOLINTNEXTLINE(cppcoreguidelines-pro-type-const-cast): the library copies
+    if (library_.write(const_cast<char*>(reinterpret_cast<const char*>(bytes)),
+                       static_cast<int>(sizes[done])) != 0) {
+      fail({"WRITE", "vac_write failed: " + take_complaints()});
+      break;
+    }
+    bytes += sizes[done];
+    // The first one at once, so that VPP wakes while the rest is written.
+    if (done == 0) {
+      sent_.fetch_add(1);
+      ring_if_asleep();
+    }
+  }
+  if (done > 1) {
+    sent_.fetch_add(done - 1);
+    ring_if_asleep();
+  }
+  if (int64_t now = now_ms(); now - last_ms > kRepeatMs) {
+    last_ms = now;
+    if (covered_.load() < sent_.load()) {
+      covered_ = sent_.load();
+      bell_.ring();
+    }
+  }
+  return done;
+}
+
+bool Connection::wait(uint32_t head, uint32_t spin_us, uint32_t timeout_ms) {
+  using Clock = std::chrono::steady_clock;
+  auto begin = Clock::now();
+  auto spin_until = begin + std::chrono::microseconds(spin_us);
+  auto deadline = begin + milliseconds(timeout_ms);
+  auto over = [this, head] { return ring_->head() != head || broken_ || phase_ != Phase::kOpen; };
+  for (;;) {
+    for (int i = 0; i < 16; i++) {
+      if (over()) return ring_->head() != head;
+    }
+    if (Clock::now() >= spin_until) break;
+    // The library's thread may have to run on this very processor.
+    ::sched_yield();
+  }
+  while (!over()) {
+    auto left = std::chrono::ceil<milliseconds>(deadline - Clock::now()).count();
+    if (left <= 0) return false;
+    ring_->arm();
+    if (over()) break;
+    struct pollfd entry = {event_.get(), POLLIN, 0};
+    ::poll(&entry, 1, static_cast<int>(left));
+    sys::drain(event_.get());
+  }
+  return ring_->head() != head;
+}
+
+int Connection::message_index(const std::string& name_crc) const {
+  std::string key = name_crc;
+  auto index = static_cast<unsigned>(library_.get_msg_index(key.data()));
+  return index > 0xffff ? -1 : static_cast<int>(index);
+}
+
+int Connection::message_count() const {
+  return library_.msg_table_size();
+}
+
+void Connection::close() {
+  {
+    std::lock_guard lock(mutex_);
+    close_ = true;
+  }
+  changed_.notify_all();
+}
+
+bool Connection::wait_closed(int timeout_ms) {
+  std::unique_lock lock(mutex_);
+  return changed_.wait_for(lock, milliseconds(timeout_ms), [this] { return phase_ == Phase::kClosed; });
+}
+
+} // namespace nodevpp::vppapi
