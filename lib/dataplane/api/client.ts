@@ -23,7 +23,7 @@ export type Answer = Fields | Iterable<Fields> | AsyncIterable<Fields> | undefin
 /** Bytes the kernel has not taken, at which a dump pauses. */
 const HIGH_WATER = 1 << 20;
 const EAGAIN = -165;
-const UNIMPLEMENTED = -3;
+const UNIMPLEMENTED = -9;
 const ALREADY_REGISTERED = -31;
 
 interface Request {

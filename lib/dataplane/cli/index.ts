@@ -1,0 +1,1 @@
+export function runCommand(_state: unknown, _cmd: string): string { return ''; }
