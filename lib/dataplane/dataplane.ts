@@ -142,7 +142,6 @@ export async function startDataplane(options: DataplaneOptions = {}): Promise<Da
       now: options.now ?? (() => performance.now()),
     });
     const dataplane = new Dataplane({ server, state, forwarder, statsSocket, ownFolder });
-    for (const line of options.exec ?? []) dataplane.command(line);
     await server.listen();
     return dataplane;
   } catch (error) {

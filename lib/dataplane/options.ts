@@ -20,8 +20,6 @@ export interface DataplaneOptions extends ForwarderOptions {
   version?: string;
   /** Permissions of the API socket, default 0o660. */
   mode?: number;
-  /** Commands of VPP's command line to run before serving. */
-  exec?: readonly string[];
   /** What moves packets; default ours. Tests of an API client may give one that moves none. */
   forwarder?: Forwarder;
 }

@@ -124,7 +124,7 @@ export async function replayScenarios(
       }
       const ignored = step.ignore ?? [];
       const wanted = without(expected(step.details ?? step.reply, runDir), ignored);
-      const seen = without(found, ignored);
+      const seen = without(found, [...ignored, 'context']);
       if (!isDeepStrictEqual(wanted, seen)) {
         differences.push({ step: steps, scenario, request: step.request, wanted, found: seen });
       }
