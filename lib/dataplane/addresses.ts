@@ -83,7 +83,7 @@ export class Addresses {
     if (prefix.length === 0) throw new Refused('ADDRESS_LENGTH_MISMATCH');
     const text = prefix.toString();
     if (family === 1) this.#lockIp6(one, undefined);
-    this.#state.forwarder.addAddress(one.swIfIndex, text);
+    if (one.adminUp) this.#state.forwarder.addAddress(one.swIfIndex, text);
     const list = this.#of.get(one);
     if (list === undefined) this.#of.set(one, [{ text, prefix }]);
     else list.push({ text, prefix });
@@ -96,12 +96,21 @@ export class Addresses {
     if (list === undefined || at < 0) throw new Refused('ADDRESS_NOT_FOUND_FOR_INTERFACE');
     list.splice(at, 1);
     if (list.length === 0) this.#of.delete(one);
-    this.#state.forwarder.removeAddress(one.swIfIndex, text);
+    if (one.adminUp) this.#state.forwarder.removeAddress(one.swIfIndex, text);
     if (prefix.version === 6) this.#unlockIp6(one);
   }
 
   #removeAll(one: Interface): void {
     for (const { prefix } of [...(this.#of.get(one) ?? [])]) this.remove(one, prefix);
+  }
+
+  /** As in VPP, there are routes for an address while its interface is up. */
+  adminChanged(one: Interface): void {
+    const { forwarder } = this.#state;
+    for (const { text } of this.#of.get(one) ?? []) {
+      if (one.adminUp) forwarder.addAddress(one.swIfIndex, text);
+      else forwarder.removeAddress(one.swIfIndex, text);
+    }
   }
 
   interfaceGone(gone: Interface): void {

@@ -191,6 +191,7 @@ export class Interfaces {
     if (one.adminUp === up) return;
     one.adminUp = up;
     this.#state.forwarder.setAdmin(one.swIfIndex, up);
+    this.#state.addresses.adminChanged(one);
     this.#note(one.swIfIndex, up ? EVENT_ADMIN_UP : 0);
     if (one.kind === 'loopback' || one.kind === 'bvi') this.setLink(one, up);
     else if (one.sub === undefined && one.kind !== 'local') {

@@ -183,9 +183,18 @@ function row(entry: RouteEntry, withSource: boolean) {
     // Link-local addresses are looked up in a table of the interface, which VPP shows as a normal path.
     type: isIp6 && prefix === 'fe80::/10' && source === FibSource.special ? Type.normal : TYPE_OF[path.kind],
     proto: isIp6 ? 1 : 0,
-    nh: { address: path.nextHop ?? ZERO[isIp6 ? 1 : 0] },
+    nh: { address: path.nextHop ?? (isOwnNextHop(entry, path) ? addressOf(prefix) : ZERO[isIp6 ? 1 : 0]) },
   }));
   return { table_id: tableId, stats_index: statsIndex, prefix, ...(withSource && { src: source }), paths };
+}
+
+/** A next hop of other routes on an attached subnet: the forwarder asks for it as for any address there. */
+function isOwnNextHop({ source }: RouteEntry, { kind }: RoutePath): boolean {
+  return source === FibSource.recursiveResolution && kind === 'glean';
+}
+
+function addressOf(prefix: string): string {
+  return prefix.slice(0, prefix.indexOf('/'));
 }
 
 /** Where a path leads, without its weight and preference: VPP knows a path again by that. */

@@ -277,7 +277,14 @@ export class ServerClient {
     fault: FaultAction | undefined,
   ): void {
     for (;;) {
-      const next = rows.next();
+      let next: IteratorResult<Fields>;
+      try {
+        next = rows.next();
+      } catch (error) {
+        // The rows end here; what went wrong is for whoever runs the server.
+        this.#server.failed(error);
+        next = { done: true, value: undefined };
+      }
       if (next.done === true) {
         finish(undefined);
         break;
