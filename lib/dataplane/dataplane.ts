@@ -133,7 +133,7 @@ export async function startDataplane(options: DataplaneOptions = {}): Promise<Da
     schema,
     ...(options.mode === undefined ? {} : { mode: options.mode }),
   });
-  const forwarder = options.forwarder ?? (await openForwarder(options));
+  const forwarder = options.forwarder ?? openForwarder(options);
   try {
     const state = new State(server, forwarder, {
       runDir,

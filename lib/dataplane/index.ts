@@ -3,4 +3,4 @@
 export * from './api/index.js';
 export { Dataplane, startDataplane } from './dataplane.js';
 export type { DataplaneOptions } from './options.js';
-export * from './forwarding/control.js';
+export * from './forwarding/index.js';
