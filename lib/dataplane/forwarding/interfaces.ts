@@ -112,8 +112,9 @@ export class Interfaces {
     this.macHigh[index] = mac.high;
     this.macLow[index] = mac.low;
     this.promiscuous[index] = 0;
+    // Table 0 of each family is made first, of IPv4 and then of IPv6.
     this.fib4[index] = 0;
-    this.fib6[index] = 0;
+    this.fib6[index] = 1;
     this.ip4Enabled[index] = 0;
     this.ip6Enabled[index] = 0;
     this.unnumbered[index] = NO_INTERFACE;
