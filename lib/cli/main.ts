@@ -25,6 +25,7 @@ const subcommands: Readonly<Record<string, () => Promise<Subcommand>>> = {
   demo: () => import('./demo.js'),
   memif: () => import('./memif.js'),
   schema: () => import('./schema.js'),
+  stats: () => import('./stats.js'),
 };
 
 async function main(args: readonly string[]): Promise<void> {
