@@ -17,6 +17,7 @@ import type { Forwarder } from './forwarding/control.js';
 import { openForwarder } from './forwarding/index.js';
 import { settle, type DataplaneOptions } from './options.js';
 import { State } from './state.js';
+import { DataplaneStats } from './stats.js';
 
 interface DataplaneEvents {
   /** Something went wrong that no client was told: a port failed, a handler had a mistake. */
@@ -35,6 +36,7 @@ export class Dataplane extends EventEmitter<DataplaneEvents> {
   readonly #server: ApiServer;
   readonly #state: State;
   readonly #forwarder: Forwarder;
+  readonly #stats: DataplaneStats | undefined;
   readonly #ownFolder: string | undefined;
   #closing: Promise<void> | undefined;
 
@@ -43,7 +45,7 @@ export class Dataplane extends EventEmitter<DataplaneEvents> {
     server: ApiServer;
     state: State;
     forwarder: Forwarder;
-    statsSocket: string | undefined;
+    stats: DataplaneStats | undefined;
     ownFolder: string | undefined;
   }) {
     super();
@@ -52,7 +54,8 @@ export class Dataplane extends EventEmitter<DataplaneEvents> {
     this.#forwarder = parts.forwarder;
     this.#ownFolder = parts.ownFolder;
     this.apiSocket = parts.server.path;
-    this.statsSocket = parts.statsSocket;
+    this.#stats = parts.stats;
+    this.statsSocket = parts.stats?.socket;
     this.runDir = parts.state.identity.runDir;
     const tell = (error: Error, name: string) => {
       if (this.listenerCount('problem') > 0) this.emit('problem', error, name);
@@ -98,6 +101,7 @@ export class Dataplane extends EventEmitter<DataplaneEvents> {
 
   async #end(): Promise<void> {
     await this.#server.close();
+    this.#stats?.close();
     await this.#forwarder.close();
     if (this.#ownFolder !== undefined) rmSync(this.#ownFolder, { recursive: true, force: true });
     this.emit('close');
@@ -134,6 +138,7 @@ export async function startDataplane(options: DataplaneOptions = {}): Promise<Da
     ...(options.mode === undefined ? {} : { mode: options.mode }),
   });
   const forwarder = options.forwarder ?? openForwarder(options);
+  let stats: DataplaneStats | undefined;
   try {
     const state = new State(server, forwarder, {
       runDir,
@@ -141,10 +146,12 @@ export async function startDataplane(options: DataplaneOptions = {}): Promise<Da
       pid: server.pid,
       now: options.now ?? (() => performance.now()),
     });
-    const dataplane = new Dataplane({ server, state, forwarder, statsSocket, ownFolder });
+    if (statsSocket !== undefined) state.stats = stats = new DataplaneStats(state, statsSocket);
+    const dataplane = new Dataplane({ server, state, forwarder, stats, ownFolder });
     await server.listen();
     return dataplane;
   } catch (error) {
+    stats?.close();
     await forwarder.close();
     if (ownFolder !== undefined) rmSync(ownFolder, { recursive: true, force: true });
     throw error;

@@ -122,6 +122,7 @@ export class Interfaces {
     const status = this.#state.forwarder.addInterface({ ...port, swIfIndex } as InterfaceSpec);
     const made = this.#put({ ...what, mac: what.mac ?? (what.kind === 'sub' ? '' : status.mac) });
     if (made.kind !== 'loopback' && made.kind !== 'bvi' && made.kind !== 'sub') made.linkUp = status.link;
+    this.#state.stats?.added(made);
     this.#note(made.swIfIndex, 0);
     return made;
   }
@@ -162,6 +163,7 @@ export class Interfaces {
     this.#state.forwarder.removeInterface(gone.swIfIndex);
     this.#pool.remove(gone.swIfIndex);
     this.#byName.delete(gone.name);
+    this.#state.stats?.removed(gone);
     this.#note(gone.swIfIndex, 0, true);
   }
 
@@ -180,8 +182,10 @@ export class Interfaces {
     const subs = this.subsOf(one);
     for (const [renamed, to] of [[one, name] as const, ...subs.map((s) => [s, `${name}.${s.sub!.id}`] as const)]) {
       this.#byName.delete(renamed.name);
+      this.#state.stats?.removed(renamed);
       renamed.name = to;
       this.#byName.set(to, renamed);
+      this.#state.stats?.added(renamed);
     }
   }
 

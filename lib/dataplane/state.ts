@@ -56,6 +56,8 @@ export class State implements ForwarderEvents {
   readonly bridges: Bridges;
   readonly l2Fib: L2Fib;
   readonly acls: Acls;
+  /** Who shows counters of interfaces by name, if anybody does. */
+  stats: { added(one: Interface): void; removed(one: Interface): void } | undefined;
   /** What an operator should see, told by `problem`. */
   onProblem: (error: Error, interfaceName: string) => void = () => undefined;
 
