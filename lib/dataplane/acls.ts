@@ -43,7 +43,7 @@ export class Acls {
     handlers.on('acl_plugin_get_conn_table_max_entries', () => ({
       conn_table_max_entries: BigInt(state.forwarder.aclSessions().max),
     }));
-    handlers.on('acl_plugin_use_hash_lookup_get', () => ({ retval: 0, enable: true }));
+    handlers.on('acl_plugin_use_hash_lookup_get', () => ({ enable: true }));
     handlers.on('acl_plugin_use_hash_lookup_set', () => OK);
     handlers.on('acl_stats_intf_counters_enable', () => OK);
     state.server.handle('acl_add_replace', (fields) => {

@@ -64,6 +64,11 @@ export class Addresses {
     return (this.#of.get(one) ?? []).filter(({ prefix }) => prefix.version === family).map(({ text }) => text);
   }
 
+  /** The address that a connected subnet is there for: the first one in it. */
+  makerOf(one: Interface, subnet: string): string | undefined {
+    return this.#of.get(one)?.find(({ prefix }) => `${prefix.network}/${prefix.length}` === subnet)?.text;
+  }
+
   /** Whether it has addresses of a family, borrowed ones included. */
   has(one: Interface, isIp6: boolean): boolean {
     return this.list(one.unnumbered ?? one, isIp6).length > 0;

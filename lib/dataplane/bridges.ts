@@ -222,9 +222,8 @@ export class Bridges {
     if (one.kind === 'local' || id === 0) throw new Refused('BD_NOT_MODIFIABLE');
     const domain = this.#byId.get(id) ?? this.#add(id, NEW_DOMAIN, 0, '');
     if (port === 'bvi' && domain.bvi !== undefined && domain.bvi !== one) throw new Refused('BD_ALREADY_HAS_BVI');
-    this.setRouted(one);
+    let features = (this.#leave(one) & ~Feature.crossConnect) | NEW_MEMBER | Feature.drop;
     this.#state.forwarder.setBridged(one.swIfIndex, id, { type: port, shg });
-    let features = NEW_MEMBER | Feature.drop;
     if (port === 'bvi') features &= ~Feature.learn;
     this.#modes.set(one, { domain, port, shg, features, outputFeatures: OUTPUT_FEATURE });
     if (port === 'uu-fwd') {
@@ -244,16 +243,23 @@ export class Bridges {
 
   #setCrossConnect(one: Interface, to: Interface): void {
     if (one.kind === 'local' || to.kind === 'local') throw new Refused('INVALID_SW_IF_INDEX');
-    this.setRouted(one);
+    const left = this.#leave(one) & ~(Feature.learn | Feature.forward | Feature.flood);
     this.#state.forwarder.setCrossConnect(one.swIfIndex, to.swIfIndex);
-    const features = Feature.drop | Feature.crossConnect;
+    const features = left | Feature.drop | Feature.crossConnect;
     this.#modes.set(one, { to, features, outputFeatures: OUTPUT_FEATURE });
   }
 
   /** Takes an interface out of its domain or cross-connect. */
   setRouted(one: Interface): void {
+    if (!this.#modes.has(one)) return;
+    this.#leave(one);
+    this.#state.forwarder.setRouted(one.swIfIndex);
+  }
+
+  /** Ends what L2 mode there is; its features, which the next one begins with. */
+  #leave(one: Interface): number {
     const mode = this.#modes.get(one);
-    if (mode === undefined) return;
+    if (mode === undefined) return 0;
     this.#modes.delete(one);
     if (mode.domain !== undefined) {
       const { domain } = mode;
@@ -268,7 +274,7 @@ export class Bridges {
       }
       this.#state.forwarder.flushL2Fib({ bdId: domain.id, swIfIndex: one.swIfIndex });
     }
-    this.#state.forwarder.setRouted(one.swIfIndex);
+    return mode.features;
   }
 
   /** A BVI's entry in the L2 FIB follows its MAC. */

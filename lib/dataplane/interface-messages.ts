@@ -13,6 +13,10 @@ const RX_MODES: Readonly<Record<number, PortRxMode>> = { 1: 'polling', 2: 'inter
 /** The number of a receive mode. */
 export const rxModeNumber = { polling: 1, interrupt: 2, adaptive: 3 } as const;
 
+function isVirtual({ kind }: Interface): boolean {
+  return kind === 'loopback' || kind === 'bvi' || kind === 'local';
+}
+
 function details(one: Interface): Row<'sw_interface_dump'> {
   const { parent, sub, rewrite } = one;
   const tagCount = sub === undefined ? 0 : (sub.flags & 2) / 2 + ((sub.flags & 4) / 4) * 2;
@@ -69,7 +73,8 @@ export function registerInterfaceMessages(state: State): void {
 
   handlers.on('sw_interface_set_promisc', ({ sw_if_index, promisc_on }) => {
     const one = interfaces.must(sw_if_index);
-    if (!one.ethernet) throw new Refused('INVALID_INTERFACE');
+    // A port without hardware has no such mode.
+    if (!one.ethernet || isVirtual(one.parent)) throw new Refused('UNSPECIFIED');
     one.parent.promiscuous = promisc_on;
     forwarder.setPromiscuous(one.parent.swIfIndex, promisc_on);
     return OK;
@@ -115,6 +120,7 @@ export function registerInterfaceMessages(state: State): void {
   handlers.on('hw_interface_set_mtu', ({ sw_if_index, mtu }) => {
     const one = hardware(sw_if_index);
     if (!one.ethernet) throw new Refused('FEATURE_DISABLED');
+    if (isVirtual(one)) throw new Refused('UNSUPPORTED');
     if (mtu < 64 || mtu > 65521) throw new Refused('INVALID_VALUE');
     one.linkMtu = mtu;
     one.mtu = [mtu, one.mtu[1]!, one.mtu[2]!, one.mtu[3]!];
@@ -131,6 +137,8 @@ function registerQueueMessages(state: State, hardware: (swIfIndex: number) => In
 
   handlers.on('sw_interface_set_rx_mode', ({ sw_if_index, mode }) => {
     const one = hardware(sw_if_index);
+    // As in VPP, whose loop over the queues does nothing when there are none.
+    if (isVirtual(one)) return OK;
     const wanted = RX_MODES[mode];
     if (wanted === undefined) throw new Refused('UNIMPLEMENTED');
     one.rxMode = wanted;

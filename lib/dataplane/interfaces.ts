@@ -101,6 +101,11 @@ export class Interfaces {
     return this.#pool.size;
   }
 
+  /** The number of the next one. */
+  get next(): number {
+    return this.#pool.next;
+  }
+
   get(swIfIndex: number): Interface | undefined {
     return this.#pool.get(swIfIndex);
   }

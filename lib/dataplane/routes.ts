@@ -45,6 +45,8 @@ export class Routes {
   readonly #state: State;
   /** What clients said of prefixes with several paths; the forwarder shows only the best source's. */
   readonly #multipath = new Map<string, Path[]>();
+  /** Prefixes that clients wrote with host bits: VPP shows them so. */
+  readonly #written = new Map<string, string>();
 
   constructor(state: State) {
     this.#state = state;
@@ -62,8 +64,8 @@ export class Routes {
       return entry;
     };
     const refused = { retval: 0, route: { prefix: '0.0.0.0/0' } };
-    handlers.on('ip_route_lookup', (asked) => ({ retval: 0, route: row(lookup(asked), false) }), refused);
-    handlers.on('ip_route_lookup_v2', (asked) => ({ retval: 0, route: row(lookup(asked), true) }), refused);
+    handlers.on('ip_route_lookup', (asked) => ({ retval: 0, route: this.#row(lookup(asked), false) }), refused);
+    handlers.on('ip_route_lookup_v2', (asked) => ({ retval: 0, route: this.#row(lookup(asked), true) }), refused);
   }
 
   /** In VPP's order, as far as the table is not large. */
@@ -77,9 +79,11 @@ export class Routes {
   flush(table: Table): void {
     this.#state.forwarder.flushTable(table.id, table.isIp6, FibSource.api);
     this.#state.forwarder.flushTable(table.id, table.isIp6, FibSource.cli);
-    for (const key of this.#multipath.keys()) {
-      const [id, prefix = ''] = key.split(' ');
-      if (Number(id) === table.id && prefix.includes(':') === table.isIp6) this.#multipath.delete(key);
+    for (const kept of [this.#multipath, this.#written]) {
+      for (const key of kept.keys()) {
+        const [id, prefix = ''] = key.split(' ');
+        if (Number(id) === table.id && prefix.includes(':') === table.isIp6) kept.delete(key);
+      }
     }
   }
 
@@ -94,9 +98,11 @@ export class Routes {
     const key = `${table.id} ${text} ${source}`;
     if (!is_add && !is_multipath) {
       this.#multipath.delete(key);
+      this.#written.delete(`${table.id} ${text}`);
       forwarder.removeRoute(table.id, text, source);
       return NO_STATS;
     }
+    if (is_add && text !== route.prefix) this.#remember(table, text, prefix.toString());
     if (is_add && !is_multipath && paths.length === 1) {
       // The common case, a million times over: nothing to merge, nothing to remember.
       if (this.#multipath.size > 0) this.#multipath.delete(key);
@@ -104,7 +110,9 @@ export class Routes {
     }
     const known = is_multipath ? (this.#multipath.get(key) ?? this.#known(table, text, source)) : [];
     const others = known.filter((path) => !paths.some((given) => samePath(path, given)));
-    const merged = is_add ? [...others, ...paths].sort(comparePaths) : others;
+    // As in VPP, a path that is there already stays as it is, its weight too.
+    const fresh = paths.filter((given) => !known.some((path) => samePath(path, given)));
+    const merged = is_add ? [...known, ...fresh].sort(comparePaths) : others;
     if (merged.length === 0) {
       this.#multipath.delete(key);
       forwarder.removeRoute(table.id, text, source);
@@ -114,6 +122,12 @@ export class Routes {
     this.#multipath.set(key, merged);
     const statsIndex = forwarder.setRoute(table.id, text, merged, source);
     return is_add ? statsIndex : NO_STATS;
+  }
+
+  #remember(table: Table, network: string, written: string): void {
+    if (this.#state.forwarder.route(table.id, network, true) === undefined) {
+      this.#written.set(`${table.id} ${network}`, written);
+    }
   }
 
   /** The one path that a source gave, where it is the one that shows. */
@@ -163,8 +177,21 @@ export class Routes {
     const table = this.#state.tables.get(tableId, isIp6);
     if (table === undefined) return;
     for (const entry of this.entries(table)) {
-      if (src === 0 || entry.source === src) yield { route: row(entry, withSource) };
+      if (src === 0 || entry.source === src) yield { route: this.#row(entry, withSource) };
     }
+  }
+
+  /** An entry as VPP shows it: that of a connected IPv4 subnet by the address that made it, `10.0.0.1/24`. */
+  #row(entry: RouteEntry, withSource: boolean) {
+    const [path] = entry.paths;
+    if (entry.isIp6 || entry.source !== FibSource.interface || path?.kind !== 'glean') {
+      const written = this.#written.size === 0 ? undefined : this.#written.get(`${entry.tableId} ${entry.prefix}`);
+      return row(written === undefined ? entry : { ...entry, prefix: written }, withSource);
+    }
+    const { interfaces, addresses } = this.#state;
+    const one = interfaces.get(path.swIfIndex);
+    const text = one === undefined ? undefined : addresses.makerOf(one, entry.prefix);
+    return row(text === undefined ? entry : { ...entry, prefix: text }, withSource);
   }
 }
 

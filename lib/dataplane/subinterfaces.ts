@@ -35,7 +35,16 @@ export function registerSubInterfaceMessages(state: State): void {
       const parent = interfaces.must(sw_if_index);
       if (parent.sub !== undefined) throw new Refused('UNSPECIFIED');
       const sub = { id: sub_id, flags: sub_if_flags, outer: outer_vlan_id, inner: inner_vlan_id };
-      return { retval: 0, sw_if_index: createSub(state, parent, sub).swIfIndex };
+      const number = interfaces.next;
+      try {
+        return { retval: 0, sw_if_index: createSub(state, parent, sub).swIfIndex };
+      } catch (error) {
+        // VPP answers with the number it had given the interface by the time it found out.
+        if (error instanceof Refused && error.message === 'UNSPECIFIED') {
+          return { retval: error.retval, sw_if_index: number };
+        }
+        throw error;
+      }
     },
     NONE,
   );
@@ -84,7 +93,9 @@ function createSub(state: State, parent: Interface, sub: SubTags): Interface {
   if (subs.some((other) => other.sub!.id === sub.id)) throw new Refused('VLAN_ALREADY_EXISTS');
   const sameTags = (other: SubTags) =>
     (other.flags & ~EXACT) === (sub.flags & ~EXACT) && other.outer === sub.outer && other.inner === sub.inner;
-  if (!parent.ethernet || parent.kind === 'local' || subs.some((other) => sameTags(other.sub!))) {
+  // VPP has no sub-interface for any outer tag.
+  const any = (sub.flags & OUTER_ANY) !== 0;
+  if (any || !parent.ethernet || parent.kind === 'local' || subs.some((other) => sameTags(other.sub!))) {
     throw new Refused('UNSPECIFIED');
   }
   const name = `${parent.name}.${sub.id}`;

@@ -55,6 +55,10 @@ export class Tables {
     const pools = this.#pools;
     handlers.on('ip_table_flush', ({ table }) => {
       const found = this.must(table.table_id, table.is_ip6);
+      // As in VPP, which takes the interfaces of the table down first.
+      for (const one of interfaces.values()) {
+        if (one.tables[found.isIp6 ? 1 : 0] === found.id) interfaces.setAdmin(one, false);
+      }
       state.routes.flush(found);
       return OK;
     });

@@ -11,7 +11,7 @@ import { isDeepStrictEqual } from 'node:util';
 import { gunzipSync } from 'node:zlib';
 import { VppApiError } from 'node-vpp';
 import type { Connection } from 'node-vpp/api';
-import { formatIp } from 'node-vpp/net';
+import { formatIp, networkPrefix } from 'node-vpp/net';
 
 /** What was asked, and what VPP answered. */
 export interface Step {
@@ -72,6 +72,16 @@ function expected(value: Json, runDir: string): Json {
   return object;
 }
 
+/** Our client's answer as the Python client shows it: prefixes of routes and rules without host bits. */
+function shownAs(value: Json, name = ''): Json {
+  if (typeof value === 'string') return /^(route|src_prefix|dst_prefix)$/.test(name) ? networkPrefix(value) : value;
+  if (Array.isArray(value)) return value.map((item) => shownAs(item, name));
+  if (!isObject(value)) return value;
+  return Object.fromEntries(
+    Object.entries(value).map(([key, inner]) => [key, shownAs(inner, name === 'route' && key === 'prefix' ? name : key)]),
+  );
+}
+
 /** Takes fields that may differ out, at any depth. */
 function without(value: Json, ignored: readonly string[]): Json {
   if (Array.isArray(value)) return value.map((item) => without(item, ignored));
@@ -124,7 +134,7 @@ export async function replayScenarios(
       }
       const ignored = step.ignore ?? [];
       const wanted = without(expected(step.details ?? step.reply, runDir), ignored);
-      const seen = without(found, [...ignored, 'context']);
+      const seen = without(shownAs(found), [...ignored, 'context']);
       if (!isDeepStrictEqual(wanted, seen)) {
         differences.push({ step: steps, scenario, request: step.request, wanted, found: seen });
       }

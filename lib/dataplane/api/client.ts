@@ -369,6 +369,9 @@ export class ServerClient {
       else this.#deliver(copyOf(bytes, at, at + size), fault, request.name, codec);
     } catch (error) {
       this.#server.failed(error);
+      // A reply that cannot be encoded is a mistake of the handler's; the client gets an answer nevertheless.
+      const bare = Object.keys(fields).length === 1 && fields['retval'] === -1;
+      if (!bare && codec.retvalOffset >= 0) this.#reply(request, name, { retval: -1 }, fault);
     }
   }
 

@@ -196,6 +196,10 @@ export class Routing {
         const host = length === 0 ? 0xffffffff : 2 ** (32 - length) - 1;
         routes.push([bytesOf([(words[0]! & ~host) >>> 0]), 32, kept({ kind: 'drop' })]);
         routes.push([bytesOf([(words[0]! | host) >>> 0]), 32, kept({ kind: 'drop' })]);
+      } else if (bits === 32 && length === 31) {
+        // The one other host of the subnet.
+        const peer = bytesOf([(wordsOf(bytes)[0]! ^ 1) >>> 0]);
+        routes.push([peer, 32, kept({ kind: 'via', swIfIndex, nextHop: peer })]);
       }
     }
     for (const [address, prefixLength, path] of routes) {
