@@ -277,7 +277,7 @@ void t.test('GoVPP configures it', { skip: 'missing' in go && go.missing }, asyn
     disconnected: {},
   });
   const { prefixes } = steps(lines).vrf as { prefixes: string[] };
-  t.ok(prefixes.includes('172.16.5.0/24') && prefixes.includes('172.16.5.1/32'), prefixes.join(' '));
+  t.ok(prefixes.includes('172.16.5.1/24') && prefixes.includes('172.16.5.1/32'), prefixes.join(' '));
 });
 
 void t.test('the command line', async (t) => {

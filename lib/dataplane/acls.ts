@@ -3,7 +3,7 @@
 import { NO_INTERFACE, type AclRule } from './forwarding/control.js';
 import { OK, type Asked } from './handlers.js';
 import type { Interface } from './interfaces.js';
-import { isPrefix } from '../net/index.js';
+import { isPrefix, parsePrefix } from '../net/index.js';
 import { Pool } from './pool.js';
 import { Refused } from './retvals.js';
 import type { State } from './state.js';
@@ -137,8 +137,8 @@ export class Acls {
 
   #apply(one: Interface, lists: Lists): void {
     for (const list of [lists.output, lists.input]) {
-      // VPP's handler answers this one with the truth value of an error: 1.
-      if (new Set(list).size !== list.length) throw new Refused(list === lists.input ? 1 : 'ENTRY_ALREADY_EXISTS');
+      // VPP's handler answers a list that names one twice with the truth value of an error: 1.
+      if (new Set(list).size !== list.length) throw new Refused(1);
     }
     if (lists.input.length + lists.output.length === 0) this.#lists.delete(one);
     else this.#lists.set(one, lists);
@@ -146,9 +146,14 @@ export class Acls {
   }
 }
 
+/** A prefix without host bits. */
+function isNetwork(text: string): boolean {
+  return isPrefix(text) && parsePrefix(text).isNetwork;
+}
+
 function mustBeSound(rule: ApiRule): void {
-  if (!isPrefix(rule.src_prefix)) throw new Refused('INVALID_SRC_ADDRESS');
-  if (!isPrefix(rule.dst_prefix)) throw new Refused('INVALID_DST_ADDRESS');
+  if (!isNetwork(rule.src_prefix)) throw new Refused('INVALID_SRC_ADDRESS');
+  if (!isNetwork(rule.dst_prefix)) throw new Refused('INVALID_DST_ADDRESS');
   if (rule.src_prefix.includes(':') !== rule.dst_prefix.includes(':')) throw new Refused('INVALID_SRC_ADDRESS');
   if (rule.srcport_or_icmptype_first > rule.srcport_or_icmptype_last) throw new Refused('INVALID_VALUE_2');
   if (rule.dstport_or_icmpcode_first > rule.dstport_or_icmpcode_last) throw new Refused('INVALID_VALUE_2');

@@ -29,6 +29,8 @@ export class Addresses {
   readonly #state: State;
   /** In the order they were given. */
   readonly #of = new Map<Interface, Address[]>();
+  /** By interface and subnet, while there is a route. */
+  readonly #makers = new Map<string, string>();
 
   constructor(state: State) {
     this.#state = state;
@@ -64,9 +66,21 @@ export class Addresses {
     return (this.#of.get(one) ?? []).filter(({ prefix }) => prefix.version === family).map(({ text }) => text);
   }
 
-  /** The address that a connected subnet is there for: the first one in it. */
+  /** The address that made the route of a connected subnet; VPP keeps showing it when another one is left there. */
   makerOf(one: Interface, subnet: string): string | undefined {
-    return this.#of.get(one)?.find(({ prefix }) => `${prefix.network}/${prefix.length}` === subnet)?.text;
+    return this.#makers.get(`${one.swIfIndex} ${subnet}`);
+  }
+
+  /** Remembers, or forgets, who made the route of a subnet. */
+  #made(one: Interface, { text, prefix }: Address, isThere: boolean): void {
+    const subnet = `${prefix.network}/${prefix.length}`;
+    const key = `${one.swIfIndex} ${subnet}`;
+    if (isThere) {
+      if (!this.#makers.has(key)) this.#makers.set(key, text);
+      return;
+    }
+    const others = this.#of.get(one) ?? [];
+    if (!others.some((other) => `${other.prefix.network}/${other.prefix.length}` === subnet)) this.#makers.delete(key);
   }
 
   /** Whether it has addresses of a family, borrowed ones included. */
@@ -88,7 +102,10 @@ export class Addresses {
     if (prefix.length === 0) throw new Refused('ADDRESS_LENGTH_MISMATCH');
     const text = prefix.toString();
     if (family === 1) this.#lockIp6(one, undefined);
-    if (one.adminUp) this.#state.forwarder.addAddress(one.swIfIndex, text);
+    if (one.adminUp) {
+      this.#state.forwarder.addAddress(one.swIfIndex, text);
+      this.#made(one, { text, prefix }, true);
+    }
     const list = this.#of.get(one);
     if (list === undefined) this.#of.set(one, [{ text, prefix }]);
     else list.push({ text, prefix });
@@ -102,6 +119,7 @@ export class Addresses {
     list.splice(at, 1);
     if (list.length === 0) this.#of.delete(one);
     if (one.adminUp) this.#state.forwarder.removeAddress(one.swIfIndex, text);
+    this.#made(one, { text, prefix }, false);
     if (prefix.version === 6) this.#unlockIp6(one);
   }
 
@@ -112,10 +130,13 @@ export class Addresses {
   /** As in VPP, there are routes for an address while its interface is up. */
   adminChanged(one: Interface): void {
     const { forwarder } = this.#state;
-    for (const { text } of this.#of.get(one) ?? []) {
+    for (const address of this.#of.get(one) ?? []) {
+      const { text, prefix } = address;
+      this.#makers.delete(`${one.swIfIndex} ${prefix.network}/${prefix.length}`);
       if (one.adminUp) forwarder.addAddress(one.swIfIndex, text);
       else forwarder.removeAddress(one.swIfIndex, text);
     }
+    if (one.adminUp) for (const address of this.#of.get(one) ?? []) this.#made(one, address, true);
   }
 
   interfaceGone(gone: Interface): void {

@@ -38,7 +38,7 @@ export interface Identity {
 }
 
 /** See above. */
-export class State implements ForwarderEvents {
+export class State {
   readonly handlers: Handlers;
   readonly server: ApiServer;
   readonly forwarder: Forwarder;
@@ -82,7 +82,13 @@ export class State implements ForwarderEvents {
     registerInterfaceMessages(this);
     registerSubInterfaceMessages(this);
     registerSystemMessages(this);
-    forwarder.setEvents(this);
+    const events: ForwarderEvents = {
+      linkChanged: (...told) => this.#linkChanged(...told),
+      macEvent: (...told) => this.l2Fib.macEvent(...told),
+      neighbourEvent: (...told) => this.neighbours.learnt(...told),
+      problem: (error, swIfIndex) => this.onProblem(error, this.interfaces.get(swIfIndex)?.name ?? ''),
+    };
+    forwarder.setEvents(events);
   }
 
   /** Sends an event to those who want it. */
@@ -99,20 +105,8 @@ export class State implements ForwarderEvents {
     this.neighbours.interfaceGone(gone);
   }
 
-  linkChanged(swIfIndex: number, link: boolean): void {
+  #linkChanged(swIfIndex: number, link: boolean): void {
     const one = this.interfaces.get(swIfIndex);
     if (one !== undefined) this.interfaces.setLink(one, link);
-  }
-
-  macEvent(kind: 'add' | 'move' | 'delete', bdId: number, mac: string, swIfIndex: number): void {
-    this.l2Fib.macEvent(kind, bdId, mac, swIfIndex);
-  }
-
-  neighbourEvent(kind: 'add' | 'delete', neighbour: Parameters<Neighbours['learnt']>[1]): void {
-    this.neighbours.learnt(kind, neighbour);
-  }
-
-  problem(error: Error, swIfIndex: number): void {
-    this.onProblem(error, this.interfaces.get(swIfIndex)?.name ?? '');
   }
 }

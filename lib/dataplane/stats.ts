@@ -1,6 +1,6 @@
 // The dataplane's counters in a stats segment of VPP's layout, for VPP's own readers and ours.
 //
-//   forwarder's typed arrays ──(every 200 ms, what has changed)──► /if/…, /interfaces/…, /net/route/to
+//   forwarder's typed arrays ──(every 100 ms, what has changed)──► /if/…, /interfaces/…, /net/route/to
 //                    nodes, load ─────────────────────────────────► /sys/node/…, /nodes/…, /err/…, /sys/…
 //
 // The forwarder counts in doubles of its own, so that nothing on its path waits for a reader; here they are copied.
@@ -25,9 +25,9 @@ import type { Interface } from './interfaces.js';
 import type { State } from './state.js';
 
 const SEGMENT_BYTES = 128 << 20;
-const PUBLISH_MS = 200;
+const PUBLISH_MS = 100;
 /** Routes are many: every so many rounds. */
-const ROUNDS_OF_ROUTES = 5;
+const ROUNDS_OF_ROUTES = 10;
 
 /** Published from a column of the forwarder. */
 type Column =
