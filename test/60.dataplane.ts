@@ -11,6 +11,9 @@ import { fileURLToPath } from 'node:url';
 import { SystemError } from 'node-vpp';
 import { connect, loadBundled, type Connection } from 'node-vpp/api';
 import { startDataplane, type Dataplane, type DataplaneOptions } from 'node-vpp/dataplane';
+import { openMemif, type Memif } from 'node-vpp/memif';
+import { formatMac, udpFrame } from 'node-vpp/net';
+import { connectStats } from 'node-vpp/stats';
 import { failure, folder, until, type TestEnd } from './support/api.js';
 import { govpp, papi, runClient } from './support/clients.js';
 import { asks } from './support/asks.js';
@@ -58,20 +61,24 @@ void t.test('a real VPP answers the recorded exchanges so', { skip: noVpp, timeo
   }
 });
 
-void t.test('what the recording leaves out is answered as by a real VPP', { skip: noVpp, timeout: 300_000 }, async (t) => {
-  for (const [subject, list] of Object.entries(asks)) {
-    await t.test(subject, async (t) => {
-      const real = await Vpp.start({ plugins: ['memif_plugin.so', 'acl_plugin.so'] });
-      t.teardown(() => real.stop());
-      const theirs = await connect({ socket: real.apiSocket, requestTimeoutMs: 60_000 });
-      t.teardown(() => theirs.destroy());
-      const { vpp: ours } = await start(t);
-      const found = await differences(ours, theirs, list);
-      for (const { ask, ours, theirs } of found) t.strictSame(ours, theirs, JSON.stringify(ask));
-      t.pass(`${list.length - found.length} of ${list.length} answers are equal`);
-    });
-  }
-});
+void t.test(
+  'what the recording leaves out is answered as by a real VPP',
+  { skip: noVpp, timeout: 300_000 },
+  async (t) => {
+    for (const [subject, list] of Object.entries(asks)) {
+      await t.test(subject, async (t) => {
+        const real = await Vpp.start({ plugins: ['memif_plugin.so', 'acl_plugin.so'] });
+        t.teardown(() => real.stop());
+        const theirs = await connect({ socket: real.apiSocket, requestTimeoutMs: 60_000 });
+        t.teardown(() => theirs.destroy());
+        const { vpp: ours } = await start(t);
+        const found = await differences(ours, theirs, list);
+        for (const { ask, ours, theirs } of found) t.strictSame(ours, theirs, JSON.stringify(ask));
+        t.pass(`${list.length - found.length} of ${list.length} answers are equal`);
+      });
+    }
+  },
+);
 
 void t.test('interfaces', async (t) => {
   const { vpp } = await start(t);
@@ -123,10 +130,18 @@ void t.test('interfaces', async (t) => {
     const [rewritten] = await vpp.dump('sw_interface_dump', { sw_if_index: sub }).toArray();
     t.match(rewritten, { vtr_op: 7, vtr_push_dot1q: 1, vtr_tag1: 300 });
     const tooMany = { ...rewrite, sw_if_index: index, vtr_op: 4 };
-    t.match(await failure(vpp.request('l2_interface_vlan_tag_rewrite', tooMany)), { errorName: 'INVALID_VLAN_TAG_COUNT' });
-    t.match(await failure(vpp.request('delete_subif', { sw_if_index: index })), { errorName: 'INVALID_SUB_SW_IF_INDEX' });
+    t.match(await failure(vpp.request('l2_interface_vlan_tag_rewrite', tooMany)), {
+      errorName: 'INVALID_VLAN_TAG_COUNT',
+    });
+    t.match(await failure(vpp.request('delete_subif', { sw_if_index: index })), {
+      errorName: 'INVALID_SUB_SW_IF_INDEX',
+    });
     await vpp.request('delete_loopback', { sw_if_index: index });
-    t.match(await failure(vpp.request('delete_subif', { sw_if_index: sub })), { retval: -2 }, 'it went with its parent');
+    t.match(
+      await failure(vpp.request('delete_subif', { sw_if_index: sub })),
+      { retval: -2 },
+      'it went with its parent',
+    );
   });
 
   await t.test('unnumbered: another interface lends its addresses', async (t) => {
@@ -146,13 +161,17 @@ void t.test('interfaces', async (t) => {
   await t.test('IPv6: on, a link-local address by the MAC, off', async (t) => {
     const sw_if_index = await loopback(vpp, 0xaa);
     const ask = { sw_if_index };
-    t.match(await failure(vpp.request('sw_interface_ip6_get_link_local_address', ask)), { errorName: 'IP6_NOT_ENABLED' });
+    t.match(await failure(vpp.request('sw_interface_ip6_get_link_local_address', ask)), {
+      errorName: 'IP6_NOT_ENABLED',
+    });
     await vpp.request('sw_interface_ip6_enable_disable', { sw_if_index, enable: true });
     t.equal((await vpp.request('sw_interface_ip6_get_link_local_address', ask)).ip, 'fe80::fe:ff:fe00:aa');
     const again = vpp.request('sw_interface_ip6_enable_disable', { sw_if_index, enable: true });
     t.match(await failure(again), { errorName: 'VALUE_EXIST' });
     const linkLocal = { sw_if_index, is_add: true, prefix: 'fe80::1/64' };
-    t.match(await failure(vpp.request('sw_interface_add_del_address', linkLocal)), { errorName: 'ADDRESS_LENGTH_MISMATCH' });
+    t.match(await failure(vpp.request('sw_interface_add_del_address', linkLocal)), {
+      errorName: 'ADDRESS_LENGTH_MISMATCH',
+    });
     await vpp.request('delete_loopback', { sw_if_index });
   });
   await events.return();
@@ -218,7 +237,13 @@ void t.test('features there are not', async (t) => {
   const { vpp } = await start(t);
   const schema = loadBundled('26.06');
   // Every request that has no meaning here, with fields of zeros: none may go without an answer.
-  const asked = ['nat44_ed_plugin_enable_disable', 'vxlan_add_del_tunnel_v3', 'bond_create2', 'ipsec_sa_dump', 'mpls_route_add_del'];
+  const asked = [
+    'nat44_ed_plugin_enable_disable',
+    'vxlan_add_del_tunnel_v3',
+    'bond_create2',
+    'ipsec_sa_dump',
+    'mpls_route_add_del',
+  ];
   for (const name of asked) {
     const service = schema.service(name)!;
     if (service.stream) t.strictSame(await vpp.dump(name as never, {} as never).toArray(), [], `${name}: no rows`);
@@ -340,7 +365,15 @@ void t.test('it ends without a trace', async (t) => {
   const once = async () => {
     await using dataplane = await startDataplane();
     const vpp = await connect({ socket: dataplane.apiSocket });
-    const memif = { role: 0, mode: 0, id: 1, socket_id: 0, ring_size: 256, buffer_size: 2048, hw_addr: '02:fe:00:00:00:01' };
+    const memif = {
+      role: 0,
+      mode: 0,
+      id: 1,
+      socket_id: 0,
+      ring_size: 256,
+      buffer_size: 2048,
+      hw_addr: '02:fe:00:00:00:01',
+    };
     await vpp.request('memif_create_v2', { ...memif, secret: '' } as never);
     t.ok(existsSync(join(dataplane.runDir, 'memif.sock')), 'the socket of a memif server is there');
     await vpp.close();
@@ -373,6 +406,127 @@ void t.test('node-vpp dataplane', async (t) => {
   child.kill('SIGINT');
   t.equal(await ended, 0, 'Ctrl-C ends it in order');
   t.notOk(existsSync(apiSocket));
+});
+
+void t.test('packets through interfaces that were made over the API', { timeout: 60_000 }, async (t) => {
+  const run = folder(t);
+  const { dataplane, vpp } = await start(t, { statsSocket: join(run, 'stats.sock') });
+  const stats = await connectStats({ socket: dataplane.statsSocket! });
+  t.teardown(() => stats.close());
+  const ends: Memif[] = [];
+  const macs = ['02:fe:00:00:01:02', '02:fe:00:00:02:02'] as const;
+  const addresses = ['10.1.0.2', '10.2.0.2'] as const;
+  for (const id of [0, 1]) {
+    const memif = {
+      role: 0,
+      mode: 0,
+      id,
+      socket_id: 0,
+      ring_size: 256,
+      buffer_size: 2048,
+      hw_addr: `02:fe:00:00:0${id}:01`,
+    };
+    const { sw_if_index } = await vpp.request('memif_create_v2', memif as never);
+    await vpp.request('sw_interface_set_flags', { sw_if_index, flags: 1 });
+    await vpp.request('sw_interface_add_del_address', { sw_if_index, is_add: true, prefix: `10.${id + 1}.0.1/24` });
+    const end = openMemif({ socket: join(dataplane.runDir, 'memif.sock'), role: 'client', id, retryMaxMs: 100 });
+    t.teardown(() => end.destroy());
+    await end.up();
+    ends.push(end);
+    const neighbor = { sw_if_index, flags: 1, mac_address: macs[id]!, ip_address: addresses[id]! };
+    await vpp.request('ip_neighbor_add_del', { is_add: true, neighbor });
+  }
+  const flags = async () => (await vpp.dump('memif_dump').toArray()).map((row) => row.flags);
+  for (const deadline = Date.now() + 10_000; (await flags()).some((each) => each !== 3);) {
+    if (Date.now() > deadline) throw new Error('link did not come up');
+    await new Promise((resolve) => setTimeout(resolve, 5));
+  }
+  t.match(await vpp.dump('memif_dump').toArray(), [
+    { if_name: 'memif0/0', ring_size: 1024, buffer_size: 2048, flags: 3 },
+    { if_name: 'memif0/1', flags: 3 },
+  ]);
+
+  const frame = udpFrame({
+    sourceMac: macs[0],
+    destinationMac: '02:fe:00:00:00:01',
+    source: addresses[0],
+    destination: addresses[1],
+    sourcePort: 1111,
+    destinationPort: 2222,
+    hopLimit: 64,
+    payload: Buffer.from('over the router'),
+  });
+  const received: Uint8Array[] = [];
+  ends[1]!.listen((queue) => {
+    const { count, offsets, lengths, regions, memory } = queue.peek(32);
+    for (let i = 0; i < count; i++) {
+      received.push(Uint8Array.from(memory[regions[i]!]!.subarray(offsets[i], offsets[i]! + lengths[i]!)));
+    }
+    queue.release(count);
+  });
+  ends[0]!.send(frame);
+  await until('the packet is on the other side', () => received.length > 0);
+  const [packet] = received;
+  t.equal(formatMac(packet!, 0), macs[1], 'to the neighbour');
+  t.equal(formatMac(packet!, 6), '02:fe:00:00:01:01', 'from the interface');
+  t.equal(packet![22], 63, 'one hop less');
+  t.equal(Buffer.from(packet!.subarray(42, 57)).toString(), 'over the router');
+
+  await until('the counters are published', () => {
+    const rx = stats.get('/interfaces/memif0_0/rx');
+    return rx?.type === 'combinedColumn' && rx.packets[0] === 1n && rx.bytes[0] === BigInt(frame.length);
+  });
+  t.match(
+    dataplane.command('show interface memif0/0'),
+    /memif0\/0 +1 +up +9000\/0\/0\/0 +rx packets +1\n +rx bytes +57/,
+  );
+  await vpp.request('sw_interface_clear_stats', { sw_if_index: ALL });
+  t.notMatch(dataplane.command('show interface memif0/0'), /rx packets/);
+
+  await vpp.request('ip_route_add_del_v2', {
+    is_add: true,
+    route: {
+      table_id: 0,
+      prefix: '10.2.0.2/32',
+      paths: [{ sw_if_index: ALL, type: 2, weight: 1, table_id: 0, rpf_id: 0, preference: 0, flags: 0, proto: 0 }],
+    },
+  } as never);
+  ends[0]!.send(frame);
+  await until('a route of ours drops it', () => /drops +1/.test(dataplane.command('show interface memif0/0')));
+  t.equal(received.length, 1);
+
+  const events = vpp.on('sw_interface_event');
+  await events.ready;
+  await ends[1]!.destroy();
+  t.match((await events.next()).value, { sw_if_index: 2, flags: 0, deleted: false }, 'the peer has gone: link down');
+  await events.return();
+});
+
+void t.test('the demo', { timeout: 90_000 }, async (t) => {
+  const { code, out } = await new Promise<{ code: number | null; out: string }>((resolve) => {
+    const child = spawn(process.execPath, ['dist/cli/main.js', 'demo', '--seconds', '2', '--rate', '2k', '--json'], {
+      cwd: root,
+      stdio: ['ignore', 'pipe', 'inherit'],
+    });
+    let out = '';
+    child.stdout.on('data', (chunk: Buffer) => (out += chunk.toString()));
+    child.once('close', (code) => resolve({ code, out }));
+  });
+  t.equal(code, 0, out);
+  const events = out
+    .trim()
+    .split('\n')
+    .map((text) => JSON.parse(text) as Record<string, any>);
+  const summary = events.find(({ event }) => event === 'summary')!;
+  for (const { from, received } of summary.flows) t.ok(received > 0, `packets of ${String(from)} arrived`);
+  const second = events.filter(({ event }) => event === 'second').at(-1)!;
+  const names = second.interfaces.map(({ name }: { name: string }) => name);
+  const routes = second.routes.map(({ prefix }: { prefix: string }) => prefix);
+  t.strictSame(routes.sort(), ['198.19.1.0/24', '198.19.2.0/24'], 'routes, as the API tells them');
+  if (second.withoutNamespaces === undefined) {
+    t.strictSame(names, ['memif0/0', 'memif0/1', 'tap0', 'tap1']);
+    t.ok(second.ping.answered > 0, 'the kernel of one namespace pings that of the other');
+  } else t.strictSame(names, ['memif0/0', 'memif0/1']);
 });
 
 void t.test('what it cannot be started with is said', async (t) => {

@@ -20,9 +20,7 @@ export function register(program: Command): void {
     .option('--api-socket <path>', 'where clients find it', '/run/vpp/api.sock')
     .option('--stats-socket <path>', 'where the stats segment is given out (default: none)')
     .option('--run-dir <folder>', 'folder of memif sockets given by name only (default: that of the API socket)')
-    .addOption(
-      new Option('--release <release>', 'whose API it speaks').choices([...bundledReleases]).default('26.06'),
-    )
+    .addOption(new Option('--release <release>', 'whose API it speaks').choices([...bundledReleases]).default('26.06'))
     .option('--json', 'say what happens as JSON, one object per line')
     .action(run);
 }

@@ -59,8 +59,7 @@ export interface BridgeDomain {
 
 /** The L2 mode of an interface that is not routed. */
 export type L2Mode = { features: number; outputFeatures: number } & (
-  | { domain: BridgeDomain; port: BridgePortType; shg: number; to?: undefined }
-  | { to: Interface; domain?: undefined }
+  { domain: BridgeDomain; port: BridgePortType; shg: number; to?: undefined } | { to: Interface; domain?: undefined }
 );
 
 /** All bridge domains and L2 modes. */
@@ -351,7 +350,10 @@ export class Bridges {
     });
     handlers.on('l2_interface_feat_flags_get', ({ sw_if_index }) => {
       const { features } = layer2(sw_if_index, true);
-      return { retval: 0, flags: FLAGS.reduce((sum, [bit, feature]) => ((features & feature) === 0 ? sum : sum | bit), 0) };
+      return {
+        retval: 0,
+        flags: FLAGS.reduce((sum, [bit, feature]) => ((features & feature) === 0 ? sum : sum | bit), 0),
+      };
     });
     handlers.on('l2_interface_feat_flags_set', ({ sw_if_index, is_set, flags }) => {
       apply(layer2(sw_if_index, true), toFeatures(flags), is_set);

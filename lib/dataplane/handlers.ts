@@ -48,7 +48,9 @@ export class Handlers {
     this.#server.handle(name, (fields, client): Answer | Promise<Answer> => {
       try {
         const answer = handler(fields as Asked<N>, client);
-        return answer instanceof Promise ? answer.then((value) => value as Fields, refusal) : ((answer ?? OK) as Fields);
+        return answer instanceof Promise
+          ? answer.then((value) => value as Fields, refusal)
+          : ((answer ?? OK) as Fields);
       } catch (error) {
         return refusal(error);
       }

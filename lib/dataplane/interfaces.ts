@@ -73,7 +73,11 @@ export type NewInterface = Pick<Interface, 'kind' | 'devType' | 'name'> &
   Partial<Omit<Interface, 'swIfIndex' | 'parent'>> & { parent?: Interface };
 
 /** What the forwarder is told of a new interface, but for its number. */
-export type PortSpec = InterfaceSpec extends infer Spec ? (Spec extends unknown ? Omit<Spec, 'swIfIndex'> : never) : never;
+export type PortSpec = InterfaceSpec extends infer Spec
+  ? Spec extends unknown
+    ? Omit<Spec, 'swIfIndex'>
+    : never
+  : never;
 
 const EVENT_ADMIN_UP = 1;
 const EVENT_LINK_UP = 2;

@@ -288,7 +288,9 @@ function fromShown({ kind, weight, preference, swIfIndex, nextHop, tableId }: Ro
 function ordered(entries: RouteEntry[], isIp6: boolean): RouteEntry[] {
   const parsed = entries.map((entry) => ({ entry, prefix: parsePrefix(entry.prefix) }));
   if (isIp6) {
-    return inHashOrder(parsed, ({ prefix }) => hashIpv6(prefix.networkBytes(), prefix.length)).map(({ entry }) => entry);
+    return inHashOrder(parsed, ({ prefix }) => hashIpv6(prefix.networkBytes(), prefix.length)).map(
+      ({ entry }) => entry,
+    );
   }
   const byLength = Array.from({ length: 33 }, (): typeof parsed => []);
   for (const one of parsed) byLength[one.prefix.length]!.push(one);

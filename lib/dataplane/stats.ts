@@ -31,8 +31,7 @@ const ROUNDS_OF_ROUTES = 10;
 
 /** Published from a column of the forwarder. */
 type Column =
-  | { readonly at: number; readonly simple: SimpleThread }
-  | { readonly at: number; readonly combined: CombinedThread };
+  { readonly at: number; readonly simple: SimpleThread } | { readonly at: number; readonly combined: CombinedThread };
 
 /** See above. */
 export class DataplaneStats {

@@ -33,7 +33,13 @@ export class Tables {
     this.#put(0, false, '');
     this.#put(0, true, '');
     const { handlers, interfaces } = state;
-    const addDel = ({ is_add, table }: { is_add: boolean; table: { table_id: number; is_ip6: boolean; name: string } }) => {
+    const addDel = ({
+      is_add,
+      table,
+    }: {
+      is_add: boolean;
+      table: { table_id: number; is_ip6: boolean; name: string };
+    }) => {
       if (is_add) this.add(table.table_id, table.is_ip6, table.name);
       else this.#release(table.table_id, table.is_ip6);
       return OK;
@@ -148,7 +154,15 @@ export class Tables {
 
   #registerFlowHash(): void {
     const { handlers, forwarder } = this.#state;
-    const set = ({ table_id, af, flow_hash_config: bits }: { table_id: number; af: number; flow_hash_config: number }) => {
+    const set = ({
+      table_id,
+      af,
+      flow_hash_config: bits,
+    }: {
+      table_id: number;
+      af: number;
+      flow_hash_config: number;
+    }) => {
       this.must(table_id, af === 1);
       forwarder.setFlowHash(table_id, af === 1, flowHash(bits));
       return OK;

@@ -78,7 +78,7 @@ export class Taps {
     const used = new Set([...this.#taps.values()].map(({ id }) => id));
     let { id } = asked;
     if (id !== ANY && used.has(id)) throw new Refused('INVALID_INTERFACE');
-    if (id === ANY) for (id = 0; used.has(id); ) id += 1;
+    if (id === ANY) for (id = 0; used.has(id);) id += 1;
     if (id > MOST) throw new Refused('UNSPECIFIED');
     const flags = asked.tap_flags;
     if ((flags & ATTACH) !== 0 && !asked.host_if_name_set) throw new Refused('NO_MATCHING_INTERFACE');
@@ -137,6 +137,10 @@ export class Taps {
 
 /** A MAC address of our own making, as VPP makes one for what is not told its own: `02:fe:…`. */
 export function randomMac(): string {
-  const tail = Array.from({ length: 4 }, () => Math.floor(Math.random() * 256).toString(16).padStart(2, '0'));
+  const tail = Array.from({ length: 4 }, () =>
+    Math.floor(Math.random() * 256)
+      .toString(16)
+      .padStart(2, '0'),
+  );
   return `02:fe:${tail.join(':')}`;
 }

@@ -233,13 +233,55 @@ export const asks: Readonly<Record<string, readonly Ask[]>> = {
     lookup('10.0.0.0/24', 1),
     route('10.0.0.0/24', [], { is_add: false }),
     lookup('10.0.0.0/24', 1),
-    ['ip_neighbor_add_del', { is_add: true, neighbor: { sw_if_index: 1, flags: 0, mac_address: '02:00:00:00:00:55', ip_address: '10.0.0.5' } }],
-    ['ip_neighbor_add_del', { is_add: true, neighbor: { sw_if_index: 1, flags: 1, mac_address: '02:00:00:00:00:56', ip_address: '10.0.0.6' } }],
-    ['ip_neighbor_add_del', { is_add: true, neighbor: { sw_if_index: 1, flags: 0, mac_address: '02:00:00:00:00:57', ip_address: '10.0.0.6' } }],
-    ['ip_neighbor_add_del', { is_add: true, neighbor: { sw_if_index: 1, flags: 3, mac_address: '02:00:00:00:00:58', ip_address: '10.0.0.7' } }],
-    ['ip_neighbor_add_del', { is_add: true, neighbor: { sw_if_index: 1, flags: 0, mac_address: '02:00:00:00:00:59', ip_address: '2001:db8::55' } }],
-    ['ip_neighbor_add_del', { is_add: true, neighbor: { sw_if_index: 99, flags: 0, mac_address: '02:00:00:00:00:59', ip_address: '10.0.0.8' } }],
-    ['ip_neighbor_add_del', { is_add: false, neighbor: { sw_if_index: 1, flags: 0, mac_address: '02:00:00:00:00:59', ip_address: '10.0.0.99' } }],
+    [
+      'ip_neighbor_add_del',
+      {
+        is_add: true,
+        neighbor: { sw_if_index: 1, flags: 0, mac_address: '02:00:00:00:00:55', ip_address: '10.0.0.5' },
+      },
+    ],
+    [
+      'ip_neighbor_add_del',
+      {
+        is_add: true,
+        neighbor: { sw_if_index: 1, flags: 1, mac_address: '02:00:00:00:00:56', ip_address: '10.0.0.6' },
+      },
+    ],
+    [
+      'ip_neighbor_add_del',
+      {
+        is_add: true,
+        neighbor: { sw_if_index: 1, flags: 0, mac_address: '02:00:00:00:00:57', ip_address: '10.0.0.6' },
+      },
+    ],
+    [
+      'ip_neighbor_add_del',
+      {
+        is_add: true,
+        neighbor: { sw_if_index: 1, flags: 3, mac_address: '02:00:00:00:00:58', ip_address: '10.0.0.7' },
+      },
+    ],
+    [
+      'ip_neighbor_add_del',
+      {
+        is_add: true,
+        neighbor: { sw_if_index: 1, flags: 0, mac_address: '02:00:00:00:00:59', ip_address: '2001:db8::55' },
+      },
+    ],
+    [
+      'ip_neighbor_add_del',
+      {
+        is_add: true,
+        neighbor: { sw_if_index: 99, flags: 0, mac_address: '02:00:00:00:00:59', ip_address: '10.0.0.8' },
+      },
+    ],
+    [
+      'ip_neighbor_add_del',
+      {
+        is_add: false,
+        neighbor: { sw_if_index: 1, flags: 0, mac_address: '02:00:00:00:00:59', ip_address: '10.0.0.99' },
+      },
+    ],
     ['ip_neighbor_dump', { sw_if_index: 1, af: 1 }],
     ['ip_neighbor_config_get', { af: 0 }],
     ['ip_neighbor_config', { af: 0, max_number: 100, max_age: 30, recycle: true }],
@@ -277,8 +319,23 @@ export const asks: Readonly<Record<string, readonly Ask[]>> = {
     ['bridge_domain_add_del_v2', { bd_id: 0, is_add: true, flood: true }],
     ['bridge_domain_add_del_v2', { bd_id: 0, is_add: false }],
     ['bridge_domain_add_del_v2', { bd_id: 0x1000000, is_add: true }],
-    ['bridge_domain_add_del_v2', { bd_id: 5, is_add: true, flood: true, uu_flood: true, forward: true, learn: true, mac_age: 3, bd_tag: 'five' }],
-    ['bridge_domain_add_del', { bd_id: 6, is_add: true, flood: false, uu_flood: false, forward: false, learn: false, arp_term: true, arp_ufwd: true }],
+    [
+      'bridge_domain_add_del_v2',
+      { bd_id: 5, is_add: true, flood: true, uu_flood: true, forward: true, learn: true, mac_age: 3, bd_tag: 'five' },
+    ],
+    [
+      'bridge_domain_add_del',
+      {
+        bd_id: 6,
+        is_add: true,
+        flood: false,
+        uu_flood: false,
+        forward: false,
+        learn: false,
+        arp_term: true,
+        arp_ufwd: true,
+      },
+    ],
     ['bridge_flags', { bd_id: 5, is_set: true, flags: 16 }],
     ['bridge_flags', { bd_id: 5, is_set: false, flags: 1 }],
     ['bridge_flags', { bd_id: 0, is_set: false, flags: 1 }],
@@ -334,10 +391,16 @@ export const asks: Readonly<Record<string, readonly Ask[]>> = {
     loop(1),
     ['acl_add_replace', { acl_index: 5, tag: 'x', r: [] }],
     ['acl_add_replace', { acl_index: ALL, tag: 'empty', r: [] }],
-    ['acl_add_replace', { acl_index: ALL, tag: 'bad ports', r: [rule({ srcport_or_icmptype_first: 9, srcport_or_icmptype_last: 8 })] }],
+    [
+      'acl_add_replace',
+      { acl_index: ALL, tag: 'bad ports', r: [rule({ srcport_or_icmptype_first: 9, srcport_or_icmptype_last: 8 })] },
+    ],
     ['acl_add_replace', { acl_index: ALL, tag: 'mixed', r: [rule({ dst_prefix: '::/0' })] }],
     ['acl_add_replace', { acl_index: ALL, tag: 'host bits', r: [rule({ src_prefix: '10.0.0.1/8' })] }],
-    ['acl_add_replace', { acl_index: ALL, tag: 'six', r: [rule({ src_prefix: '2001:db8::/32', dst_prefix: '::/0', is_permit: 2 })] }],
+    [
+      'acl_add_replace',
+      { acl_index: ALL, tag: 'six', r: [rule({ src_prefix: '2001:db8::/32', dst_prefix: '::/0', is_permit: 2 })] },
+    ],
     ['acl_dump', { acl_index: ALL }],
     ['acl_add_replace', { acl_index: 0, tag: 'now full', r: [rule({}), rule({ is_permit: 0 })] }],
     ['acl_dump', { acl_index: 0 }],
@@ -366,8 +429,23 @@ export const asks: Readonly<Record<string, readonly Ask[]>> = {
     ['memif_socket_filename_add_del', { is_add: true, socket_id: 0, socket_filename: 'x.sock' }],
     ['memif_socket_filename_add_del', { is_add: true, socket_id: 3, socket_filename: '' }],
     ['memif_socket_filename_add_del_v2', { is_add: false, socket_id: 9, socket_filename: '' }],
-    ['memif_create', { role: 0, mode: 0, id: 0, socket_id: 0, ring_size: 0, buffer_size: 0, hw_addr: '02:fe:00:00:00:01', secret: '' }],
-    ['memif_create_v2', { role: 0, mode: 0, id: 2, socket_id: 0, ring_size: 512, buffer_size: 0, hw_addr: '02:fe:00:00:00:02', secret: 'word' }],
+    [
+      'memif_create',
+      { role: 0, mode: 0, id: 0, socket_id: 0, ring_size: 0, buffer_size: 0, hw_addr: '02:fe:00:00:00:01', secret: '' },
+    ],
+    [
+      'memif_create_v2',
+      {
+        role: 0,
+        mode: 0,
+        id: 2,
+        socket_id: 0,
+        ring_size: 512,
+        buffer_size: 0,
+        hw_addr: '02:fe:00:00:00:02',
+        secret: 'word',
+      },
+    ],
     ['memif_dump', {}],
     dumpInterfaces,
     up(1),

@@ -78,7 +78,10 @@ function shownAs(value: Json, name = ''): Json {
   if (Array.isArray(value)) return value.map((item) => shownAs(item, name));
   if (!isObject(value)) return value;
   return Object.fromEntries(
-    Object.entries(value).map(([key, inner]) => [key, shownAs(inner, name === 'route' && key === 'prefix' ? name : key)]),
+    Object.entries(value).map(([key, inner]) => [
+      key,
+      shownAs(inner, name === 'route' && key === 'prefix' ? name : key),
+    ]),
   );
 }
 

@@ -92,6 +92,8 @@ async function addCnfs(vpp: Connection, dataplane: Dataplane, flags: DemoFlags, 
       name,
       rxMode: flags.mode,
       retryMaxMs: 200,
+      // 160 ms of packets at the default rate: what a busy machine may take to come back to a thread.
+      ringSize: 8192,
     });
     const other = cnfs[1 - id]!;
     const host = new DemoHost(name, memif, {

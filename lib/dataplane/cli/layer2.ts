@@ -90,7 +90,8 @@ function* showL2Fib(state: State, args: readonly string[]): Generator<string> {
   }
   const onlyLearnt = args.includes('learn');
   const onlySet = args.includes('add');
-  const verbose = id !== undefined || onlyLearnt || onlySet || args.some((word) => is(word, 'verbose') || is(word, 'all'));
+  const verbose =
+    id !== undefined || onlyLearnt || onlySet || args.some((word) => is(word, 'verbose') || is(word, 'all'));
   const all = l2Fib.entries(NO_INTERFACE);
   if (all.length === 0) {
     yield 'no l2fib entries';
