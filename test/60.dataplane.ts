@@ -502,6 +502,15 @@ void t.test('packets through interfaces that were made over the API', { timeout:
   await events.return();
 });
 
+interface DemoEvent {
+  event: string;
+  flows: { from: string; received: number }[];
+  interfaces: { name: string }[];
+  routes: { prefix: string }[];
+  ping?: { answered: number };
+  withoutNamespaces?: string;
+}
+
 void t.test('the demo', { timeout: 90_000 }, async (t) => {
   const { code, out } = await new Promise<{ code: number | null; out: string }>((resolve) => {
     const child = spawn(process.execPath, ['dist/cli/main.js', 'demo', '--seconds', '2', '--rate', '2k', '--json'], {
@@ -516,16 +525,16 @@ void t.test('the demo', { timeout: 90_000 }, async (t) => {
   const events = out
     .trim()
     .split('\n')
-    .map((text) => JSON.parse(text) as Record<string, any>);
+    .map((text) => JSON.parse(text) as DemoEvent);
   const summary = events.find(({ event }) => event === 'summary')!;
-  for (const { from, received } of summary.flows) t.ok(received > 0, `packets of ${String(from)} arrived`);
+  for (const { from, received } of summary.flows) t.ok(received > 0, `packets of ${from} arrived`);
   const second = events.filter(({ event }) => event === 'second').at(-1)!;
-  const names = second.interfaces.map(({ name }: { name: string }) => name);
-  const routes = second.routes.map(({ prefix }: { prefix: string }) => prefix);
+  const names = second.interfaces.map(({ name }) => name);
+  const routes = second.routes.map(({ prefix }) => prefix);
   t.strictSame(routes.sort(), ['198.19.1.0/24', '198.19.2.0/24'], 'routes, as the API tells them');
   if (second.withoutNamespaces === undefined) {
     t.strictSame(names, ['memif0/0', 'memif0/1', 'tap0', 'tap1']);
-    t.ok(second.ping.answered > 0, 'the kernel of one namespace pings that of the other');
+    t.ok(second.ping!.answered > 0, 'the kernel of one namespace pings that of the other');
   } else t.strictSame(names, ['memif0/0', 'memif0/1']);
 });
 

@@ -76,6 +76,6 @@ export class Handlers {
 
   /** Sends an event to those who want it. */
   event<N extends EventName<Api>>(name: N, fields: Told<N>): void {
-    this.#server.event(name, fields as Fields);
+    this.#server.event(name, fields);
   }
 }

@@ -128,7 +128,7 @@ export class Interfaces {
   /** Opens the port, where there is one, and shows the interface. What the port refuses is thrown. */
   add(what: NewInterface, port: PortSpec): Interface {
     const swIfIndex = this.#pool.next;
-    const status = this.#state.forwarder.addInterface({ ...port, swIfIndex } as InterfaceSpec);
+    const status = this.#state.forwarder.addInterface({ ...port, swIfIndex });
     const made = this.#put({ ...what, mac: what.mac ?? (what.kind === 'sub' ? '' : status.mac) });
     if (made.kind !== 'loopback' && made.kind !== 'bvi' && made.kind !== 'sub') made.linkUp = status.link;
     this.#state.stats?.added(made);

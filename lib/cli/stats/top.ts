@@ -84,7 +84,7 @@ export class TopState {
 }
 
 /** The keys in a piece of input. */
-export const keysIn = (text: string): string[] => text.match(/\x1b\[[0-9;]*[A-Za-z~]|[\s\S]/g) ?? []; // eslint-disable-line no-control-regex
+export const keysIn = (text: string): string[] => text.match(/\x1b\[[0-9;]*[A-Za-z~]|[\s\S]/g) ?? [];  
 
 /** Shows the table. */
 export async function top(flags: TopFlags): Promise<void> {
