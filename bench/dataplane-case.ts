@@ -3,13 +3,16 @@
 //   node build/js/bench/dataplane-case.js CASE SOCKET [SECONDS]     prints one line of JSON
 
 import { openForwarder, InterfaceCounter, INTERFACE_COUNTERS, type Forwarder } from 'node-vpp/dataplane';
-import { benchMac, benchRoutes, routeAddress } from './support/dataplane.js';
+import { benchMac, benchRoutes } from './support/dataplane.js';
 
 const [name = '', socket = '', secondsText = '5', count = '1000000'] = process.argv.slice(2);
 const seconds = Number(secondsText);
 
-/** Two memif ports that poll, up. */
-function ports(rxMode: 'polling' | 'interrupt' = 'polling'): Forwarder {
+/** Two memif ports that poll. They stay down until both peers are there: what comes before would be lost. */
+async function ports(
+  set: (forwarder: Forwarder) => void,
+  rxMode: 'polling' | 'interrupt' = 'polling',
+): Promise<Forwarder> {
   const forwarder = openForwarder({ burst: Number(process.env['BURST'] ?? 256) });
   for (const id of [0, 1]) {
     forwarder.addInterface({
@@ -22,9 +25,17 @@ function ports(rxMode: 'polling' | 'interrupt' = 'polling'): Forwarder {
       id,
       rxMode,
     });
-    forwarder.setAdmin(id + 1, true);
   }
+  set(forwarder);
+  while (!forwarder.status(1).link || !forwarder.status(2).link)
+    await new Promise((resolve) => setTimeout(resolve, 20));
+  for (const index of [1, 2]) forwarder.setAdmin(index, true);
   return forwarder;
+}
+
+function connect(forwarder: Forwarder): void {
+  forwarder.setCrossConnect(1, 2);
+  forwarder.setCrossConnect(2, 1);
 }
 
 const sent = (forwarder: Forwarder, index: number): number =>
@@ -61,51 +72,44 @@ async function rates(forwarder: Forwarder): Promise<{ seconds: number[]; vectorR
 async function main(): Promise<unknown> {
   switch (name) {
     case 'xconnect': {
-      const forwarder = ports();
-      forwarder.setCrossConnect(1, 2);
-      forwarder.setCrossConnect(2, 1);
-      return rates(forwarder);
+      return rates(await ports(connect));
     }
     case 'bridge': {
-      const forwarder = ports();
       const all = { learn: true, forward: true, flood: true, uuFlood: true, arpTerm: false, arpUnicastForward: false };
-      forwarder.addBridgeDomain(1, all, 0);
-      for (const index of [1, 2]) forwarder.setBridged(index, 1, { type: 'normal', shg: 0 });
-      // The thousand hosts behind the second port; those behind the first are learnt.
-      for (let host = 0; host < 1000; host++) {
-        forwarder.setL2FibEntry({ bdId: 1, mac: benchMac(2, host), swIfIndex: 2 });
-      }
+      const forwarder = await ports((each) => {
+        each.addBridgeDomain(1, all, 0);
+        for (const index of [1, 2]) each.setBridged(index, 1, { type: 'normal', shg: 0 });
+        // The thousand hosts behind the second port; those behind the first are learnt.
+        for (let host = 0; host < 1000; host++) each.setL2FibEntry({ bdId: 1, mac: benchMac(2, host), swIfIndex: 2 });
+      });
       const result = await rates(forwarder);
       return { ...result, macs: [...forwarder.l2Fib(1)].length };
     }
     case 'ip4': {
-      const forwarder = ports();
-      forwarder.addAddress(1, '10.0.0.1/24');
-      forwarder.addAddress(2, '10.1.0.1/24');
-      forwarder.setNeighbour({ swIfIndex: 2, ip: '10.1.0.2', mac: benchMac(2, 0), static: true });
-      const before = process.memoryUsage();
-      const started = performance.now();
-      benchRoutes(Number(count), (prefix) => {
-        forwarder.setRoute(0, prefix, [{ kind: 'via', swIfIndex: 2, nextHop: '10.1.0.2' }]);
-      });
-      const loadMs = performance.now() - started;
-      (globalThis as { gc?: () => void }).gc?.();
-      const after = process.memoryUsage();
-      if (seconds === 0)
-        return { loadMs, rss: after.rss - before.rss, arrays: after.arrayBuffers - before.arrayBuffers };
-      return {
-        ...(await rates(forwarder)),
-        loadMs,
-        routes: forwarder.routeCount(0, false),
-        rss: after.rss - before.rss,
-        arrays: after.arrayBuffers - before.arrayBuffers,
-        example: routeAddress(0),
+      let figures = {};
+      const load = (forwarder: Forwarder): void => {
+        forwarder.addAddress(1, '10.0.0.1/24');
+        forwarder.addAddress(2, '10.1.0.1/24');
+        forwarder.setNeighbour({ swIfIndex: 2, ip: '10.1.0.2', mac: benchMac(2, 0), static: true });
+        const before = process.memoryUsage();
+        const started = performance.now();
+        benchRoutes(Number(count), (prefix) => {
+          forwarder.setRoute(0, prefix, [{ kind: 'via', swIfIndex: 2, nextHop: '10.1.0.2' }]);
+        });
+        const loadMs = performance.now() - started;
+        (globalThis as { gc?: () => void }).gc?.();
+        const after = process.memoryUsage();
+        figures = { loadMs, rss: after.rss - before.rss, arrays: after.arrayBuffers - before.arrayBuffers };
       };
+      if (seconds === 0) {
+        load(openForwarder());
+        return figures;
+      }
+      const forwarder = await ports(load);
+      return { ...(await rates(forwarder)), ...figures, routes: forwarder.routeCount(0, false) };
     }
     case 'idle': {
-      const forwarder = ports('interrupt');
-      forwarder.setCrossConnect(1, 2);
-      forwarder.setCrossConnect(2, 1);
+      await ports(connect, 'interrupt');
       await new Promise((resolve) => setTimeout(resolve, 2000));
       const before = process.cpuUsage();
       const start = performance.now();

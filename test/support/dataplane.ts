@@ -48,10 +48,15 @@ export class Bed {
       id: port,
     });
     this.forwarder.setAdmin(swIfIndex, true);
+    await this.addPeer(port, more);
+  }
+
+  /** The other end of a port, anew. */
+  async addPeer(port: number, more: Partial<MemifOptions> = {}): Promise<void> {
     const peer = openMemif({ socket: this.socket, role: 'client', id: port, retryMinMs: 5, ...more });
     this.peers[port] = peer;
     await peer.up({ timeoutMs: 10_000 });
-    while (!this.forwarder.status(swIfIndex).link) await turn();
+    while (!this.forwarder.status(port + 1).link) await turn();
   }
 
   /** Sends frames into a port, waits until they have been dealt with, and gives what came out, by port. */
