@@ -101,10 +101,6 @@ async function main(): Promise<unknown> {
         const after = process.memoryUsage();
         figures = { loadMs, rss: after.rss - before.rss, arrays: after.arrayBuffers - before.arrayBuffers };
       };
-      if (seconds === 0) {
-        load(openForwarder());
-        return figures;
-      }
       const forwarder = await ports(load);
       return { ...(await rates(forwarder)), ...figures, routes: forwarder.routeCount(0, false) };
     }
