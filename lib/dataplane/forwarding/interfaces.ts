@@ -65,6 +65,9 @@ export class Interfaces {
   /** FIB index of each family. */
   fib4 = new Uint32Array(0);
   fib6 = new Uint32Array(0);
+  /** Those of table 0. */
+  defaultFib4 = 0;
+  defaultFib6 = 0;
   ip4Enabled = new Uint8Array(0);
   ip6Enabled = new Uint8Array(0);
   /** Interface whose addresses are used. */
@@ -112,9 +115,8 @@ export class Interfaces {
     this.macHigh[index] = mac.high;
     this.macLow[index] = mac.low;
     this.promiscuous[index] = 0;
-    // Table 0 of each family is made first, of IPv4 and then of IPv6.
-    this.fib4[index] = 0;
-    this.fib6[index] = 1;
+    this.fib4[index] = this.defaultFib4;
+    this.fib6[index] = this.defaultFib6;
     this.ip4Enabled[index] = 0;
     this.ip6Enabled[index] = 0;
     this.unnumbered[index] = NO_INTERFACE;

@@ -218,7 +218,13 @@ export class L2 {
         domain[p] = bd.index;
         const group = (memory[region[p]!]![offset[p]!]! & 1) !== 0;
         shg[p] = (flags[p]! & Flag.fromBvi) !== 0 ? 0 : interfaces.shg[index]!;
-        if (group && (bd.flags & BridgeFlag.arpTerm) !== 0 && this.terminate(p, bd)) continue;
+        if (group && (bd.flags & BridgeFlag.arpTerm) !== 0) {
+          // The answer goes to the queue that is kept here.
+          graph.counts[Node.l2Output] = outCount;
+          const answered = this.terminate(p, bd);
+          outCount = graph.counts[Node.l2Output]!;
+          if (answered) continue;
+        }
         if ((bd.flags & BridgeFlag.learn) !== 0) graph.enqueue(Node.l2Learn, p);
         else forward(p, bd, group);
       }

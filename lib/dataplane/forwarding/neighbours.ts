@@ -11,6 +11,7 @@ import { formatIp, formatMac } from '../../net/index.js';
 import { neighbourKey } from './adjacency.js';
 import type { ForwarderOptions, Neighbour, NeighbourLimits } from './control.js';
 import { Node } from './graph.js';
+import { segment } from './offload.js';
 import type { Plane } from './plane.js';
 import type { Routing } from './routing.js';
 import { Flag } from './vector.js';
@@ -218,11 +219,13 @@ export class Neighbours {
     if (
       waiting.packets.length >= this.#perNeighbour ||
       this.#held >= this.#inAll ||
-      (vector.flags[p]! & Flag.offload) !== 0
+      ((vector.flags[p]! & Flag.offload) !== 0 && vector.gsoType[p] !== 0)
     ) {
       graph.drop(p, this.#errors.full);
       return;
     }
+    // A checksum that is only begun is finished now: what is kept stands alone.
+    if ((vector.flags[p]! & Flag.offload) !== 0 && segment(this.#plane, p, () => undefined) === 0) return;
     const from = vector.l3[p]!;
     const end = vector.offset[p]! + vector.length[p]!;
     waiting.packets.push({

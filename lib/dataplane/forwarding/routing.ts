@@ -39,8 +39,8 @@ export class Routing {
     this.#interfaces = interfaces;
     this.adjacencies = new Adjacencies(interfaces);
     this.paths = new PathLists(this.adjacencies, interfaces, this.tables);
-    this.addTable(0, false);
-    this.addTable(0, true);
+    interfaces.defaultFib4 = this.addTable(0, false).index;
+    interfaces.defaultFib6 = this.addTable(0, true).index;
   }
 
   table(tableId: number, isIp6: boolean): FibTable {
