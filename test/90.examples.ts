@@ -121,6 +121,13 @@ const programs: readonly Program[] = [
       t.ok(last?.type === 'statistics' && last.received === 3n);
     },
   },
+  {
+    name: 'embedded-router',
+    args: [],
+    use: async (_t, { printed }) => {
+      await printed(/received 02:fe:00:00:00:01 > 02:fe:00:00:01:01, IPv4 10\.0\.0\.2\.1000 > 10\.1\.0\.2\.2000: UDP/);
+    },
+  },
 ];
 
 void t.test('every program in examples/ runs', async (t) => {
