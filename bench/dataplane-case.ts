@@ -13,7 +13,7 @@ async function ports(
   set: (forwarder: Forwarder) => void,
   rxMode: 'polling' | 'interrupt' = 'polling',
 ): Promise<Forwarder> {
-  const forwarder = openForwarder({ burst: Number(process.env['BURST'] ?? 256) });
+  const forwarder = openForwarder({ burst: Number(process.env.BURST ?? 256) });
   for (const id of [0, 1]) {
     forwarder.addInterface({
       kind: 'memif',
@@ -100,9 +100,11 @@ async function main(): Promise<unknown> {
         forwarder.setNeighbour({ swIfIndex: 2, ip: '10.1.0.2', mac: benchMac(2, 0), static: true });
         const before = process.memoryUsage();
         const started = performance.now();
-        benchRoutes(Number(count), (prefix) => {
-          forwarder.setRoute(0, prefix, [{ kind: 'via', swIfIndex: 2, nextHop: '10.1.0.2' }]);
-        });
+        benchRoutes(
+          Number(count),
+          (prefix) => forwarder.setRoute(0, prefix, [{ kind: 'via', swIfIndex: 2, nextHop: '10.1.0.2' }]),
+          () => forwarder.routeCount(0, false),
+        );
         const loadMs = performance.now() - started;
         (globalThis as { gc?: () => void }).gc?.();
         const after = process.memoryUsage();

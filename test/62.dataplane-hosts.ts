@@ -149,7 +149,7 @@ class Hosts {
   }
 }
 
-t.test('two subnets, routed: TAP to TAP and TAP to veth', { skip }, async (t) => {
+void t.test('two subnets, routed: TAP to TAP and TAP to veth', { skip }, async (t) => {
   const hosts = new Hosts(t);
   const { forwarder } = hosts;
   const [one, two, three] = [hosts.tap(1), hosts.tap(2), hosts.veth(3)];
@@ -224,7 +224,7 @@ t.test('two subnets, routed: TAP to TAP and TAP to veth', { skip }, async (t) =>
   });
 });
 
-t.test('a bridge of TAPs and a veth', { skip }, async (t) => {
+void t.test('a bridge of TAPs and a veth', { skip }, async (t) => {
   const hosts = new Hosts(t);
   const { forwarder } = hosts;
   const one = hosts.tap(1, { ip4: '10.9.0.1/24', gateway: false });
@@ -254,7 +254,7 @@ t.test('a bridge of TAPs and a veth', { skip }, async (t) => {
   });
 });
 
-t.test('a trunk between two dataplanes: two VLANs on one veth, routed and bridged', { skip }, async (t) => {
+void t.test('a trunk between two dataplanes: two VLANs on one veth, routed and bridged', { skip }, async (t) => {
   const hosts = new Hosts(t);
   const far = new Hosts(t);
   const [near, other] = [`nv${process.pid % 100_000}ta`, `nv${process.pid % 100_000}tb`];
@@ -331,7 +331,7 @@ const vlans = (): boolean => {
 };
 const noVlans = why ?? (vlans() ? false : 'this kernel makes no VLAN interfaces');
 
-t.test("a trunk to the kernel's own VLAN interfaces", { skip: noVlans }, async (t) => {
+void t.test("a trunk to the kernel's own VLAN interfaces", { skip: noVlans }, async (t) => {
   const hosts = new Hosts(t);
   const { forwarder } = hosts;
   const trunk = hosts.veth(3);
@@ -361,7 +361,7 @@ t.test("a trunk to the kernel's own VLAN interfaces", { skip: noVlans }, async (
   t.ok(await hosts.pings(access, '10.20.0.2'), 'and back');
 });
 
-t.test('access lists between hosts', { skip }, async (t) => {
+void t.test('access lists between hosts', { skip }, async (t) => {
   const hosts = new Hosts(t);
   const { forwarder } = hosts;
   const [one, two] = [hosts.tap(1), hosts.tap(2)];
@@ -397,7 +397,7 @@ t.test('access lists between hosts', { skip }, async (t) => {
   }
 });
 
-t.test('flows spread over two ways; neighbours are forgotten', { skip }, async (t) => {
+void t.test('flows spread over two ways; neighbours are forgotten', { skip }, async (t) => {
   const told: [string, Neighbour][] = [];
   const hosts = new Hosts(t, { ageingMs: 100 });
   const { forwarder } = hosts;
@@ -452,7 +452,7 @@ for i in range(60):
   );
 });
 
-t.test('what cannot be had says why, and leaves nothing', { skip }, async (t) => {
+void t.test('what cannot be had says why, and leaves nothing', { skip }, async (t) => {
   const hosts = new Hosts(t);
   const { forwarder } = hosts;
   const common = { swIfIndex: 1, name: 'x', mac: '02:fe:00:00:00:01' };

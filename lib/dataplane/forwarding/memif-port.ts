@@ -180,7 +180,7 @@ export class MemifPort implements Port {
     let tx = memif.tx[0];
     if (memif.tx.length > 1) {
       // One queue a burst, in turn; those that the peer did not offer this time have no entries.
-      for (let i = 0; i < memif.tx.length; i++) {
+      for (let tries = memif.tx.length; tries > 0; tries--) {
         tx = memif.tx[this.#nextTx++ % memif.tx.length];
         if (tx !== undefined && tx.size > 0) break;
       }

@@ -25,9 +25,7 @@ interface OutputQueue {
 }
 
 /** Sees packets on their way in, out, or into the bin: a capture. */
-export interface Tap {
-  (direction: 'rx' | 'tx' | 'drop', swIfIndex: number, vector: Vector, p: number): void;
-}
+export type Tap = (direction: 'rx' | 'tx' | 'drop', swIfIndex: number, vector: Vector, p: number) => void;
 
 export class Plane {
   readonly vector = new Vector();
@@ -284,7 +282,7 @@ export class Plane {
     interfaces.count(index, 'rxPackets');
     interfaces.count(index, 'rxBytes', vector.length[p]);
     if (interfaces.mode[index] === Mode.bridged) {
-      vector.flags[p] = vector.flags[p]! | Flag.fromBvi;
+      vector.flags[p] = vector.flags[p] | Flag.fromBvi;
       const { scratch } = vector;
       const at = vector.offset[p]!;
       vector.etherType[p] = (scratch[at + 12]! << 8) | scratch[at + 13]!;
