@@ -116,6 +116,57 @@ export class MemifError extends NodeVppError {
   }
 }
 
+/** Why something about a stats segment could not be done: the last part of the code, after `ERR_STATS_`. */
+export type StatsReason =
+  | 'ADDRESS'
+  | 'BUSY'
+  | 'CLOSED'
+  | 'CORRUPT'
+  | 'DISCONNECTED'
+  | 'LOST'
+  | 'MISSING'
+  | 'NAME'
+  | 'PATTERN'
+  | 'PROTOCOL'
+  | 'SEGMENT'
+  | 'SPACE'
+  | 'SYSTEM'
+  | 'TIMEOUT'
+  | 'TYPE'
+  | 'VERSION';
+
+/** A stats segment could not be got, read or written. */
+export class StatsError extends NodeVppError {
+  /** The code without its prefix. */
+  readonly reason: StatsReason;
+  /** Positive errno when a system call failed. */
+  readonly errno: number | undefined;
+  /** Its name, e.g. `ECONNREFUSED`. */
+  readonly errnoName: string | undefined;
+  readonly syscall: string | undefined;
+  /** The socket, when it is about one. */
+  readonly path: string | undefined;
+
+  constructor(
+    reason: StatsReason,
+    message: string,
+    details: {
+      errno?: number | undefined;
+      errnoName?: string | undefined;
+      syscall?: string | undefined;
+      path?: string | undefined;
+      cause?: unknown;
+    } = {},
+  ) {
+    super(`ERR_STATS_${reason}`, message, details.cause === undefined ? undefined : { cause: details.cause });
+    this.reason = reason;
+    this.errno = details.errno;
+    this.errnoName = details.errnoName;
+    this.syscall = details.syscall;
+    this.path = details.path;
+  }
+}
+
 /** A program that was asked for is not installed, or ended before it should. */
 export class ProgramError extends NodeVppError {
   constructor(message: string, options?: ErrorOptions) {

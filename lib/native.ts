@@ -47,6 +47,16 @@ export interface NativeAddon {
     onReadable: () => void,
     onLink: (up: boolean) => void,
   ) => NativePacketPort;
+  /**
+   * Asks the server of a stats socket for its segment; calls back once, unless `failure` is set afterwards (then
+   * connecting itself failed) or it is closed before.
+   */
+  readonly StatsClient: new (
+    address: string,
+    callback: (segment: NativeStatsSegment | undefined, failure?: NativeFailure) => void,
+  ) => NativeStatsClient;
+  /** Shared memory for a stats segment: new of so many bytes, or what another thread exported. */
+  readonly StatsMemory: new (sizeBytesOrHandle: number | NativeStatsHandle) => NativeStatsMemory;
   /** Rings an eventfd; false when the peer has made it unusable. */
   readonly kick: (this: void, fd: number) => boolean;
   /**
@@ -162,6 +172,44 @@ export interface NativeSharedQueues {
   readonly regions: readonly ArrayBuffer[];
   /** The eventfd of each ring, in the order of the handle. */
   readonly events: readonly number[];
+  close(): void;
+}
+
+export interface NativeStatsClient {
+  readonly failure: NativeFailure | undefined;
+  setRef(ref: boolean): void;
+  close(): void;
+}
+
+/** A segment mapped read-only. */
+export interface NativeStatsSegment {
+  /** Writing to it ends the process. Detached by `close`. */
+  readonly buffer: ArrayBuffer;
+  /** Device and inode: the same for every mapping of the same segment, and for no other. */
+  readonly identity: string;
+  readonly sealed: boolean;
+  /** The process that listens on the socket; 0 when it cannot be seen from here. */
+  readonly pid: number;
+  /** Whether the file was truncated under the mapping, which reads as zeros since then. */
+  lost(): boolean;
+  close(): void;
+}
+
+/** How another thread of this process opens the memory of a segment. */
+export interface NativeStatsHandle {
+  readonly fd: number;
+  readonly size: number;
+  readonly inode: number;
+}
+
+export interface NativeStatsMemory {
+  readonly failure: NativeFailure | undefined;
+  readonly buffer: ArrayBuffer;
+  /** Clients that were handed the descriptor. */
+  readonly served: number;
+  exportHandle(): NativeStatsHandle | undefined;
+  listen(address: string, options: { mode?: number; uid?: number; gid?: number }): NativeFailure | undefined;
+  setRef(ref: boolean): void;
   close(): void;
 }
 

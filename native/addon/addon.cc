@@ -36,6 +36,8 @@ static Napi::Object init(Napi::Env env, Napi::Object exports) {
   init_doorbell(env, exports);
   init_packets(env, exports);
   init_ports(env, exports);
+  init_stats_client(env, exports);
+  init_stats_memory(env, exports);
   return exports;
 }
 

@@ -29,6 +29,7 @@ public:
   Napi::FunctionReference listener_class;
   Napi::FunctionReference memory_class;
   Napi::FunctionReference interface_class;
+  Napi::FunctionReference stats_segment_class;
 
   void watch_closed();
 
@@ -90,5 +91,7 @@ void init_bridge(Napi::Env env, Napi::Object exports);
 void init_doorbell(Napi::Env env, Napi::Object exports);
 void init_packets(Napi::Env env, Napi::Object exports);
 void init_ports(Napi::Env env, Napi::Object exports);
+void init_stats_client(Napi::Env env, Napi::Object exports);
+void init_stats_memory(Napi::Env env, Napi::Object exports);
 
 } // namespace nodevpp::addon

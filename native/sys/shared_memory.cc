@@ -33,7 +33,7 @@ SysError inspect_file(int fd, FileFacts* out) {
   return {};
 }
 
-SysError Mapping::map(int fd, size_t size, bool guarded, std::shared_ptr<Mapping>* out) {
+SysError Mapping::map(int fd, size_t size, bool guarded, std::shared_ptr<Mapping>* out, Access access) {
   // Huge pages can only be unmapped whole.
   size_t mapped = size;
   struct statfs fs {};
@@ -41,7 +41,8 @@ SysError Mapping::map(int fd, size_t size, bool guarded, std::shared_ptr<Mapping
     auto page = static_cast<size_t>(fs.f_bsize);
     mapped = (size + page - 1) / page * page;
   }
-  void* data = ::mmap(nullptr, mapped, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+  int protection = access == Access::read_write ? PROT_READ | PROT_WRITE : PROT_READ;
+  void* data = ::mmap(nullptr, mapped, protection, MAP_SHARED, fd, 0);
   if (data == MAP_FAILED) return {errno, "mmap"};
   int guard = -1;
   if (guarded) {

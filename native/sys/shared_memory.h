@@ -22,13 +22,16 @@ struct FileFacts {
 // the answer, and every page, may be long in coming.
 SysError inspect_file(int fd, FileFacts* out);
 
+enum class Access { read_only, read_write };
+
 // One mapping of a file, shared with other processes. Unmapped when the last owner lets go. When the file
 // behind it is truncated, touching the lost pages does not kill the process: see guard.h.
 class Mapping {
 public:
   // `guarded`: survive truncation of the file by whoever else holds it. ENOSPC when the table of guarded
   // mappings is full.
-  static SysError map(int fd, size_t size, bool guarded, std::shared_ptr<Mapping>* out);
+  static SysError map(int fd, size_t size, bool guarded, std::shared_ptr<Mapping>* out,
+                      Access access = Access::read_write);
   Mapping(const Mapping&) = delete;
   Mapping& operator=(const Mapping&) = delete;
   ~Mapping();

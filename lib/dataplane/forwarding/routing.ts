@@ -196,6 +196,10 @@ export class Routing {
         const host = length === 0 ? 0xffffffff : 2 ** (32 - length) - 1;
         routes.push([bytesOf([(words[0]! & ~host) >>> 0]), 32, kept({ kind: 'drop' })]);
         routes.push([bytesOf([(words[0]! | host) >>> 0]), 32, kept({ kind: 'drop' })]);
+      } else if (bits === 32 && length === 31) {
+        // The one other host of the subnet.
+        const peer = bytesOf([(wordsOf(bytes)[0]! ^ 1) >>> 0]);
+        routes.push([peer, 32, kept({ kind: 'via', swIfIndex, nextHop: peer })]);
       }
     }
     for (const [address, prefixLength, path] of routes) {
@@ -309,6 +313,7 @@ export class Routing {
   *routes(table: FibTable): Generator<RouteEntry, void, void> {
     for (const entry of table.all()) yield this.show(table, entry);
     // VPP has an entry for each recursive next hop, which does as its cover does.
+    const shownHops = new Set<string>();
     for (const list of this.paths.recursive) {
       for (const path of list.paths) {
         if (path.kind !== 'recursive' || path.fib !== table.index) continue;
@@ -317,9 +322,12 @@ export class Routing {
         const cover = table.cover(words, words.length * 32 + 1);
         if (cover < 0) continue;
         const shown = this.show(table, cover);
+        const prefix = `${formatIp(path.nextHop!)}/${words.length * 32}`;
+        if (shownHops.has(prefix)) continue;
+        shownHops.add(prefix);
         yield {
           ...shown,
-          prefix: `${formatIp(path.nextHop!)}/${words.length * 32}`,
+          prefix,
           source: FibSource.recursiveResolution,
         };
       }

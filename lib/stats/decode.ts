@@ -1,0 +1,136 @@
+// From a copy of the segment to what users see: values, as bigint or number.
+
+import type { Capture, CapturedVector } from './capture.js';
+import { targetOf } from './capture.js';
+import { errorIndexType } from './directory.js';
+import { EntryType } from './layout.js';
+import type { StatsNumber, StatsValue } from './values.js';
+
+/** Reads words of a copy in one of the two forms. */
+export interface WordReader<N extends StatsNumber> {
+  /** One word. */
+  one(capture: Capture, index: number): N;
+  /** A bigint, converted. */
+  of(value: bigint): N;
+  readonly zero: N;
+}
+
+/** Exact. */
+export const bigWords: WordReader<bigint> = {
+  one: (capture, index) => capture.words[index]!,
+  of: (value) => value,
+  zero: 0n,
+};
+
+/** As the nearest number: exact up to 2^53. */
+export const numberWords: WordReader<number> = {
+  one: (capture, index) => capture.halves[index * 2]! + capture.halves[index * 2 + 1]! * 0x1_0000_0000,
+  of: Number,
+  zero: 0,
+};
+
+/** What an entry of a copy holds; undefined when its type is not known, or it points to nothing that is. */
+export function decode<N extends StatsNumber>(
+  capture: Capture,
+  index: number,
+  reader: WordReader<N>,
+): StatsValue<N> | undefined {
+  const { directory, plan } = capture;
+  const own = directory.types[index]!;
+  const name = directory.names[index]!;
+  if (own === errorIndexType || own === EntryType.symlink) {
+    const target = own === errorIndexType ? -1 : targetOf(directory, index);
+    if (target < 0 && own !== errorIndexType) {
+      return { type: 'corrupt', name, index, problem: 'it is a symlink to an entry that is not there' };
+    }
+    const slot = plan.slots.get(target);
+    const column = directory.columns[index]!;
+    if (slot !== undefined && (target < 0 || directory.types[target] !== EntryType.histogram)) {
+      const vector = capture.vectors[slot]!;
+      if (vector.problem !== undefined) return { type: 'corrupt', name, index, problem: vector.problem };
+      const link = target < 0 ? undefined : { name: directory.names[target]!, column };
+      if (vector.plan.words === 1) {
+        return { type: 'simpleColumn', name, index, link, value: columnOf(capture, vector, column, 0, reader) };
+      }
+      const packets = columnOf(capture, vector, column, 0, reader);
+      return { type: 'combinedColumn', name, index, link, packets, bytes: columnOf(capture, vector, column, 1, reader) };
+    }
+    return decodeWhole(capture, target, name, index, reader);
+  }
+  return decodeWhole(capture, index, name, index, reader);
+}
+
+/** One column by thread. A thread whose vector is shorter has counted nothing there. */
+export function columnOf<N extends StatsNumber>(
+  capture: Capture,
+  vector: CapturedVector,
+  column: number,
+  part: 0 | 1,
+  reader: WordReader<N>,
+): N[] {
+  const { starts, lengths, plan } = vector;
+  const place = plan.places === undefined ? column : plan.places.get(column)!;
+  const values: N[] = [];
+  for (let thread = 0; thread < starts.length; thread++) {
+    values.push(place < lengths[thread]! ? reader.one(capture, starts[thread]! + place * plan.words + part) : reader.zero);
+  }
+  return values;
+}
+
+function matrix<N extends StatsNumber>(capture: Capture, vector: CapturedVector, part: 0 | 1, reader: WordReader<N>): N[][] {
+  const { words } = vector.plan;
+  return vector.starts.map((start, thread) => {
+    const length = vector.lengths[thread]!;
+    const row: N[] = [];
+    for (let i = 0; i < length; i++) row.push(reader.one(capture, start + i * words + part));
+    return row;
+  });
+}
+
+function decodeWhole<N extends StatsNumber>(
+  capture: Capture,
+  target: number,
+  name: string,
+  index: number,
+  reader: WordReader<N>,
+): StatsValue<N> | undefined {
+  const { directory, plan } = capture;
+  const bad = (problem: string) => ({ type: 'corrupt', name, index, problem }) as const;
+  const code = directory.types[target];
+  switch (code) {
+    case EntryType.scalar:
+    case EntryType.gauge: {
+      const value = capture.scalars.get(target);
+      if (value === undefined) return undefined;
+      return { type: code === EntryType.gauge ? 'gauge' : 'scalar', name, index, value: reader.of(value) };
+    }
+    case EntryType.simple:
+    case EntryType.combined:
+    case EntryType.histogram: {
+      const vector = capture.vectors[plan.slots.get(target) ?? -1];
+      if (vector === undefined) return undefined;
+      if (vector.problem !== undefined) return bad(vector.problem);
+      if (code === EntryType.simple) return { type: 'simple', name, index, value: matrix(capture, vector, 0, reader) };
+      if (code === EntryType.combined) {
+        const packets = matrix(capture, vector, 0, reader);
+        return { type: 'combined', name, index, packets, bytes: matrix(capture, vector, 1, reader) };
+      }
+      const first = vector.lengths.findIndex((length) => length > 0);
+      const leastExponent = first < 0 ? 0 : Number(capture.words[vector.starts[first]!]!);
+      const bins = matrix(capture, vector, 0, reader).map((row) => row.slice(1));
+      return { type: 'histogram', name, index, leastExponent, bins };
+    }
+    case EntryType.names: {
+      const names = capture.names.get(target);
+      if (names === undefined) return undefined;
+      return typeof names === 'string' ? bad(names) : { type: 'names', name, index, value: names };
+    }
+    case EntryType.ringBuffer: {
+      const ring = capture.rings.get(target);
+      if (ring === undefined) return undefined;
+      return typeof ring === 'string' ? bad(ring) : { type: 'ringBuffer', name, index, ...ring };
+    }
+    default:
+      return undefined;
+  }
+}
