@@ -43,7 +43,7 @@ const { spread } = await load<typeof pathsModule>('paths');
 const { Plane } = await load<typeof planeModule>('plane');
 const { AclSessions, sessionTail } = await load<typeof sessionsModule>('acl-sessions');
 
-t.test('what a VPP 26.06 sends for 52 frames is what comes out here, byte for byte', async (t) => {
+void t.test('what a VPP 26.06 sends for 52 frames is what comes out here, byte for byte', async (t) => {
   for (const recorded of recordedPackets()) {
     await t.test(recorded.scenario, async (t) => {
       const bed = await Bed.open(t, recorded.ports.length);
@@ -99,7 +99,7 @@ async function router(t: Parameters<typeof Bed.open>[0], options: Parameters<typ
   return bed;
 }
 
-t.test('frames find their interface', async (t) => {
+void t.test('frames find their interface', async (t) => {
   await t.test('by their tags', async (t) => {
     const bed = await Bed.open(t, 2);
     const { forwarder } = bed;
@@ -161,7 +161,7 @@ t.test('frames find their interface', async (t) => {
   });
 });
 
-t.test('a bridge domain', async (t) => {
+void t.test('a bridge domain', async (t) => {
   const frame = (to: number, from: number, rest = '0800 1234'): Uint8Array =>
     unhex(`0a00000000${to.toString(16).padStart(2, '0')} 0a00000000${from.toString(16).padStart(2, '0')} ${rest}`);
   const counts = (out: Uint8Array[][]): number[] => out.map((frames) => frames.length);
@@ -305,7 +305,7 @@ t.test('a bridge domain', async (t) => {
   });
 });
 
-t.test('neighbours', async (t) => {
+void t.test('neighbours', async (t) => {
   const reply = (ip: string): Uint8Array =>
     unhex(`02fe0000ee01 0a00000000aa 0806 0001 0800 06 04 0002 0a00000000aa ${ip} 02fe0000ee01 0a010001`);
 
@@ -374,7 +374,7 @@ t.test('neighbours', async (t) => {
   });
 });
 
-t.test('routes', async (t) => {
+void t.test('routes', async (t) => {
   await t.test('may drop, refuse, go through another table, or through another route', async (t) => {
     const bed = await router(t);
     const { forwarder } = bed;
@@ -475,7 +475,7 @@ t.test('routes', async (t) => {
   });
 });
 
-t.test('IPv4 and IPv6 that end here', async (t) => {
+void t.test('IPv4 and IPv6 that end here', async (t) => {
   const bed = await router(t);
   const { forwarder } = bed;
   forwarder.setNeighbour({ swIfIndex: 1, ip: '10.0.0.2', mac: hosts.sourceMac, static: true });
@@ -578,7 +578,7 @@ const anyRule: AclRule = {
   tcpFlagsValue: 0,
 };
 
-t.test('access lists', async (t) => {
+void t.test('access lists', async (t) => {
   /** A router with known neighbours on both sides. */
   const guarded = async (
     test: Parameters<typeof Bed.open>[0],
@@ -727,7 +727,7 @@ t.test('access lists', async (t) => {
   });
 });
 
-t.test('a segment of 64 KiB becomes the frames that TCP would have sent', (t) => {
+void t.test('a segment of 64 KiB becomes the frames that TCP would have sent', (t) => {
   fc.assert(
     fc.property(
       fc.boolean(),
@@ -783,8 +783,8 @@ t.test('a segment of 64 KiB becomes the frames that TCP would have sent', (t) =>
   t.end();
 });
 
-t.test('the tables do what a list would', (t) => {
-  t.test('longest prefix of IPv4 and IPv6, through additions and removals', (t) => {
+void t.test('the tables do what a list would', async (t) => {
+  await t.test('longest prefix of IPv4 and IPv6, through additions and removals', (t) => {
     const step = fc.record({
       add: fc.boolean(),
       // Few distinct bits, so that prefixes nest and collide.
@@ -847,7 +847,7 @@ t.test('the tables do what a list would', (t) => {
     t.end();
   });
 
-  t.test('MAC addresses', (t) => {
+  await t.test('MAC addresses', (t) => {
     const step = fc.record({
       op: fc.constantFrom('set', 'set', 'remove'),
       low: fc.integer({ min: 0, max: 300 }),
@@ -875,7 +875,7 @@ t.test('the tables do what a list would', (t) => {
     t.end();
   });
 
-  t.test('sessions, by both of their directions', (t) => {
+  await t.test('sessions, by both of their directions', (t) => {
     fc.assert(
       fc.property(fc.array(fc.tuple(fc.nat(40), fc.nat(40), fc.nat(3)), { maxLength: 300 }), (flows) => {
         const sessions = new AclSessions();
@@ -904,7 +904,7 @@ t.test('the tables do what a list would', (t) => {
     t.end();
   });
 
-  t.test('weights, to within a hundredth', (t) => {
+  await t.test('weights, to within a hundredth', (t) => {
     fc.assert(
       fc.property(fc.array(fc.integer({ min: 1, max: 255 }), { minLength: 2, maxLength: 8 }), (weights) => {
         const buckets = spread(weights.map((weight, value) => ({ value, weight })));
@@ -920,10 +920,9 @@ t.test('the tables do what a list would', (t) => {
     );
     t.end();
   });
-  t.end();
 });
 
-t.test('packets can be watched', async (t) => {
+void t.test('packets can be watched', async (t) => {
   const bed = await router(t);
   const { forwarder } = bed;
   forwarder.setNeighbour({ swIfIndex: 2, ip: '10.1.0.2', mac: '0a:00:00:00:00:09', static: true });
@@ -961,7 +960,7 @@ t.test('packets can be watched', async (t) => {
   await t.rejects(forwarder.startCapture({ path: '/nowhere/at/all.pcapng' }), { code: 'ENOENT' });
 });
 
-t.test('those who mean harm', async (t) => {
+void t.test('those who mean harm', async (t) => {
   await t.test('random, cut and spoilt frames are dealt with', async (t) => {
     const bed = await Bed.open(t, 4);
     const { forwarder } = bed;
@@ -1085,7 +1084,7 @@ t.test('those who mean harm', async (t) => {
   });
 });
 
-t.test('what cannot be is a mistake of the program', (t) => {
+void t.test('what cannot be is a mistake of the program', (t) => {
   const bed = new Bed();
   t.teardown(() => bed.close());
   const { forwarder } = bed;

@@ -26,6 +26,8 @@ const packages = [
   ['valgrind', '/usr/bin/valgrind'],
   ['tshark', '/usr/bin/tshark'],
   ['iproute2', '/sbin/ip'],
+  ['iputils-ping', '/usr/bin/ping'],
+  ['iperf3', '/usr/bin/iperf3'],
 ];
 
 const args = process.argv.slice(2);

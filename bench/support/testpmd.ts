@@ -48,7 +48,7 @@ export class Testpmd {
       'dpdk-testpmd',
       [
         '--no-huge',
-        ...['-m', '256', '--no-pci'],
+        ...['-m', mbufs > 16_384 ? '512' : '256', '--no-pci'],
         ...['--lcores', `0@${cpu},1@${cpu}`],
         `--file-prefix=${prefix}`,
         ...eal,

@@ -217,7 +217,7 @@ export class Memif extends EventEmitter<MemifEvents> implements AsyncIterable<Ui
   /** Waits for packets in another way from now on. */
   setRxMode(mode: RxMode): this {
     if (!rxModes.includes(mode)) {
-      throw new ArgumentTypeError(`memif rxMode: '${String(mode)}' is not one of ${rxModes.join(', ')}`);
+      throw new ArgumentTypeError(`memif rxMode: '${mode as string}' is not one of ${rxModes.join(', ')}`);
     }
     if (mode === this.#rxMode) return this;
     this.#rxMode = mode;

@@ -242,7 +242,7 @@ export function terminateArp(plane: Plane, p: number, domain: BridgeDomain): boo
   const to = vector.offset[q]!;
   const { scratch } = vector;
   // The tags stay as they were.
-  scratch.set(vector.memory[vector.region[p]!]!.subarray(vector.offset[p]!, at), to);
+  scratch.set(vector.memory[vector.region[p]!]!.subarray(vector.offset[p], at), to);
   scratch.set(arp.subarray(8, 14), to);
   scratch.set(mac, to + 6);
   writeArp(scratch, to + header, 2, mac, arp.slice(24, 28), arp.slice(8, 14), arp.slice(14, 18));

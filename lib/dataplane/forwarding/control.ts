@@ -345,13 +345,13 @@ export interface CaptureOptions {
 /** What happens without being asked for. Called between bursts, never inside one. */
 export interface ForwarderEvents {
   /** Link came or went (memif peer, carrier of the kernel's side). Admin changes are the control plane's own. */
-  linkChanged?(swIfIndex: number, link: boolean): void;
+  linkChanged?: (swIfIndex: number, link: boolean) => void;
   /** A MAC was learnt, has moved, or has aged. */
-  macEvent?(kind: 'add' | 'move' | 'delete', bdId: number, mac: string, swIfIndex: number): void;
+  macEvent?: (kind: 'add' | 'move' | 'delete', bdId: number, mac: string, swIfIndex: number) => void;
   /** A neighbour was learnt or changed, or aged; not told for what the control plane did itself. */
-  neighbourEvent?(kind: 'add' | 'delete', neighbour: Neighbour): void;
+  neighbourEvent?: (kind: 'add' | 'delete', neighbour: Neighbour) => void;
   /** Something the operator should see: a port that failed, a session table that is full. */
-  problem?(error: Error, swIfIndex: number): void;
+  problem?: (error: Error, swIfIndex: number) => void;
 }
 
 /** The forwarding plane as the control plane sees it; made by `openForwarder`. */

@@ -34,7 +34,7 @@ export function defineEthernet(plane: Plane): void {
       const at = offset[p]!;
       const size = length[p]!;
       let index = rx[p]!;
-      if (interfaces.state[index]?.port?.ip === true) {
+      if ((features[index]! & Feature.ip) !== 0) {
         ipInput(p, bytes, at, size);
         ip4Count = graph.counts[Node.ip4Input]!;
         continue;

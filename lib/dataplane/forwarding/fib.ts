@@ -6,7 +6,7 @@
 // is also that of its counters.
 
 import { ArgumentRangeError } from '../../errors.js';
-import { FibSource } from './control.js';
+import type { FibSource } from './control.js';
 import { Mtrie } from './mtrie.js';
 
 /** Most entries of all tables together. */
@@ -194,7 +194,8 @@ export class FibTable {
     }
     this.#take(entry, words, length);
     this.size--;
-    if (--this.#lengths[length]! === 0) this.#inUse = this.#inUse.filter((each) => each !== length);
+    this.#lengths[length]!--;
+    if (this.#lengths[length] === 0) this.#inUse = this.#inUse.filter((each) => each !== length);
     entries.release(entry);
   }
 
@@ -230,8 +231,7 @@ export class FibTable {
     const table = this.#hash;
     const mask = table.length - 1;
     const { word, rest, length: lengthOf } = entries;
-    for (let i = 0; i < lengths.length; i++) {
-      const length = lengths[i]!;
+    for (const length of lengths) {
       const w0 = length >= 32 ? a : length === 0 ? 0 : (a & (-1 << (32 - length))) >>> 0;
       const w1 = length >= 64 ? b : length <= 32 ? 0 : (b & (-1 << (64 - length))) >>> 0;
       const w2 = length >= 96 ? c : length <= 64 ? 0 : (c & (-1 << (96 - length))) >>> 0;
@@ -301,7 +301,7 @@ export class FibTable {
 
 function hashOf(words: readonly number[] | Uint32Array, length: number): number {
   let h = length;
-  for (let i = 0; i < words.length; i++) h = mixWord(h, words[i]!);
+  for (const word of words) h = mixWord(h, word);
   return h ^ (h >>> 13);
 }
 

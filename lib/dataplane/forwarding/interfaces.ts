@@ -83,7 +83,8 @@ export class Interfaces {
   shg = new Uint8Array(0);
   isBvi = new Uint8Array(0);
   crossTo = new Uint32Array(0);
-  /** Bits: 1 tag rewrite in, 2 tag rewrite out, 4 ACL in, 8 ACL out, 16 sub-interfaces, 32 is a sub-interface. */
+  /** Bits: 1 tag rewrite in, 2 tag rewrite out, 4 ACL in, 8 ACL out, 16 sub-interfaces, 32 is a sub-interface,
+   * 64 frames start with an IP header. */
   features = new Uint8Array(0);
   counters = new Float64Array(0);
   /** Sub-interfaces of a port: tags to sw_if_index. */
@@ -214,7 +215,7 @@ export class Interfaces {
 }
 
 /** Bits of `Interfaces.features`. */
-export const Feature = { tagIn: 1, tagOut: 2, aclIn: 4, aclOut: 8, hasSubs: 16, isSub: 32 } as const;
+export const Feature = { tagIn: 1, tagOut: 2, aclIn: 4, aclOut: 8, hasSubs: 16, isSub: 32, ip: 64 } as const;
 
 const ANY = 4096;
 const DEFAULT_KEY = -1;

@@ -10,7 +10,7 @@ import type { AclCheck } from './l2.js';
 import { Dpo } from './paths.js';
 import type { Plane } from './plane.js';
 import type { Routing } from './routing.js';
-import { Flag } from './vector.js';
+import { Flag, SLOTS } from './vector.js';
 
 const HEADER = 20;
 
@@ -114,47 +114,79 @@ export function defineIp4(plane: Plane, routing: Routing, acl: { check: AclCheck
     graph.counts[Node.ip4Lookup] = lookups;
   };
 
+  // Longest match of a whole run of packets, one read of each in a row: what a read waits for (a table of a million routes
+  // does not fit into a cache) the next packet's read waits for at the same time.
+  const destinations = new Uint32Array(SLOTS);
+  const found = new Uint32Array(SLOTS);
+  const lists = new Uint32Array(SLOTS);
+
+  const match = (queue: Uint16Array, from: number, to: number, slots: Uint32Array): void => {
+    const { region, l3, memory, offset, length } = vector;
+    const { pathList, counters } = routing.entries;
+    for (let i = from; i < to; i++) {
+      const p = queue[i]!;
+      const bytes = memory[region[p]!]!;
+      const at = l3[p]! + 16;
+      const high = (bytes[at]! << 8) | bytes[at + 1]!;
+      destinations[i] = (bytes[at + 2]! << 8) | bytes[at + 3]!;
+      found[i] = slots[high]!;
+    }
+    let deeper = 0;
+    for (let i = from; i < to; i++) {
+      const slot = found[i]!;
+      if ((slot & 1) === 1) continue;
+      const next = slots[65_536 + (slot >>> 1) * 256 + (destinations[i]! >>> 8)]!;
+      found[i] = next;
+      deeper |= ~next & 1;
+    }
+    if (deeper !== 0) {
+      for (let i = from; i < to; i++) {
+        const slot = found[i]!;
+        if ((slot & 1) === 0) found[i] = slots[65_536 + (slot >>> 1) * 256 + (destinations[i]! & 255)]!;
+      }
+    }
+    for (let i = from; i < to; i++) lists[i] = pathList[found[i]! >>> 1]!;
+    for (let i = from; i < to; i++) {
+      const p = queue[i]!;
+      const counter = found[i]! & ~1;
+      counters[counter]!++;
+      counters[counter + 1]! += offset[p]! + length[p]! - l3[p]!;
+    }
+  };
+
   const lookup = (queue: Uint16Array, count: number): void => {
-    const { region, offset, length, l3, memory, domain, adjacency, hops } = vector;
-    const { paths, entries, tables } = routing;
-    const { pathList, counters } = entries;
-    const { base, mask, buckets } = paths;
+    const { domain } = vector;
+    for (let from = 0; from < count;) {
+      const index = domain[queue[from]!]!;
+      let to = from + 1;
+      while (to < count && domain[queue[to]!] === index) to++;
+      const table = routing.tables[index];
+      if (table?.trie === undefined) {
+        for (let i = from; i < to; i++) graph.drop(queue[i]!, errors.drop);
+      } else {
+        match(queue, from, to, table.trie.slots);
+        act(queue, from, to, table.hashConfig);
+      }
+      from = to;
+    }
+  };
+
+  /** What the buckets of the matches say. */
+  const act = (queue: Uint16Array, from: number, to: number, config: number): void => {
+    const { region, l3, memory, domain, adjacency, hops } = vector;
+    const { base, mask, buckets } = routing.paths;
     const { complete } = routing.adjacencies;
     const rewriteQueue = graph.queues[Node.ip4Rewrite]!;
     let rewrites = graph.counts[Node.ip4Rewrite]!;
-    let tableIndex = -1;
-    let slots: Uint32Array = new Uint32Array(0);
-    let config = 0;
-    for (let i = 0; i < count; i++) {
+    for (let i = from; i < to; i++) {
       const p = queue[i]!;
-      if (hops[p] !== 0) {
-        if (!plane.hop(p)) continue;
-      } else hops[p] = 1;
-      if (domain[p] !== tableIndex) {
-        tableIndex = domain[p]!;
-        const table = tables[tableIndex];
-        if (table?.trie === undefined) {
-          tableIndex = -1;
-          graph.drop(p, errors.drop);
-          continue;
-        }
-        slots = table.trie.slots;
-        config = table.hashConfig;
-      }
-      const bytes = memory[region[p]!]!;
-      const at = l3[p]!;
-      // Mtrie.lookup, in place.
-      let slot = slots[(bytes[at + 16]! << 8) | bytes[at + 17]!]!;
-      if ((slot & 1) === 0) {
-        slot = slots[65_536 + (slot >>> 1) * 256 + bytes[at + 18]!]!;
-        if ((slot & 1) === 0) slot = slots[65_536 + (slot >>> 1) * 256 + bytes[at + 19]!]!;
-      }
-      const entry = slot >>> 1;
-      counters[entry * 2]!++;
-      counters[entry * 2 + 1]! += offset[p]! + length[p]! - at;
-      const list = pathList[entry]!;
+      if (hops[p] === 0) hops[p] = 1;
+      else if (!plane.hop(p)) continue;
+      const list = lists[i]!;
       const choices = mask[list]!;
-      const value = buckets[base[list]! + (choices === 0 ? 0 : hash4(bytes, at, config) & choices)]!;
+      let bucket = base[list]!;
+      if (choices !== 0) bucket += hash4(memory[region[p]!]!, l3[p]!, config) & choices;
+      const value = buckets[bucket]!;
       const index = value & 0xff_ffff;
       const kind = value >>> 24;
       if (kind === Dpo.adjacency) {
@@ -172,7 +204,7 @@ export function defineIp4(plane: Plane, routing: Routing, acl: { check: AclCheck
         vector.icmp[p] = (3 << 8) | (kind === Dpo.unreach ? 1 : 13);
         vector.icmpData[p] = 0;
         graph.enqueue(Node.ip4IcmpError, p);
-      } else graph.drop(p, entry === 0 ? errors.noRoute : errors.drop);
+      } else graph.drop(p, found[i]! >>> 1 === 0 ? errors.noRoute : errors.drop);
     }
     graph.counts[Node.ip4Rewrite] = rewrites;
   };

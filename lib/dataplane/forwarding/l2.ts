@@ -26,14 +26,10 @@ export interface BridgeDomain {
 }
 
 /** What answers ARP and neighbour solicitations in place of a bridge's hosts; true when it has. */
-export interface Terminate {
-  (p: number, domain: BridgeDomain): boolean;
-}
+export type Terminate = (p: number, domain: BridgeDomain) => boolean;
 
 /** ACLs at the edges of the graph; false when the packet was dropped. */
-export interface AclCheck {
-  (p: number, swIfIndex: number, isInput: boolean, isIp6: boolean): boolean;
-}
+export type AclCheck = (p: number, swIfIndex: number, isInput: boolean, isIp6: boolean) => boolean;
 
 export class L2 {
   readonly table = new MacTable();

@@ -94,8 +94,9 @@ export class Mtrie {
     if ((value & 1) === 0) return value >>> 1;
     const ply = this.#free.pop() ?? this.#plies++;
     if (ROOT + (ply + 1) * PLY > this.#slots.length) {
-      // By a third: plies of a million routes are some 100 MB, and both copies are there for a moment.
-      const more = new Uint32Array(ROOT + Math.ceil((ply + 1) * 1.33 + 64) * PLY);
+      // By little once it is large: plies of a million routes are some 100 MB, and both copies are there for a moment.
+      const factor = ply < 16_384 ? 2 : 1.125;
+      const more = new Uint32Array(ROOT + Math.ceil((ply + 1) * factor) * PLY);
       more.set(this.#slots);
       this.#slots = more;
     }

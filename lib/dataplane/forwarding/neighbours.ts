@@ -42,9 +42,7 @@ interface Waiting {
 }
 
 /** Sends a request for an address: ARP or a neighbour solicitation; to one MAC when it is known. */
-export interface Probe {
-  (swIfIndex: number, address: Uint8Array, mac: Uint8Array | undefined): boolean;
-}
+export type Probe = (swIfIndex: number, address: Uint8Array, mac: Uint8Array | undefined) => boolean;
 
 export class Neighbours {
   readonly entries4 = new Map<string, NeighbourEntry>();

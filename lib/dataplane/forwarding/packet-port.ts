@@ -203,7 +203,7 @@ export class PacketPort extends KernelPort {
       }
       let to = header + VIRTIO;
       if (head > 0) {
-        bytes.set(vector.scratch.subarray(vector.headAt[p]!, vector.headAt[p]! + head), to);
+        bytes.set(vector.scratch.subarray(vector.headAt[p], vector.headAt[p]! + head), to);
         to += head;
       }
       bytes.set(vector.memory[vector.region[p]!]!.subarray(from, from + rest), to);

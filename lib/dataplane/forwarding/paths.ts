@@ -201,7 +201,7 @@ export class PathLists {
       this.base[index] = this.#freeBuckets.get(values.length)?.pop() ?? this.#newBuckets(values.length);
       this.mask[index] = values.length - 1;
     }
-    this.buckets.set(values, this.base[index]!);
+    this.buckets.set(values, this.base[index]);
   }
 
   #newBuckets(count: number): number {

@@ -9,7 +9,7 @@
 import type { ForwarderEvents, ForwarderOptions } from './control.js';
 import { INTERFACE_COUNTERS, InterfaceCounter, NO_INTERFACE } from './control.js';
 import { Graph, Node } from './graph.js';
-import { Interfaces, Mode } from './interfaces.js';
+import { Feature, Interfaces, Mode } from './interfaces.js';
 import type { Port } from './port.js';
 import { segment } from './offload.js';
 import { Flag, SLOTS, Vector } from './vector.js';
@@ -17,15 +17,15 @@ import { Flag, SLOTS, Vector } from './vector.js';
 /** Times that a packet may be looked up, or pass a BVI or loopback. */
 const MAX_HOPS = 16;
 
+const passedBy = [Node.ethernetInput, Node.l2Input, Node.l2Output];
+
 interface OutputQueue {
   readonly slots: Uint16Array;
   count: number;
 }
 
 /** Sees packets on their way in, out, or into the bin: a capture. */
-export interface Tap {
-  (direction: 'rx' | 'tx' | 'drop', swIfIndex: number, vector: Vector, p: number): void;
-}
+export type Tap = (direction: 'rx' | 'tx' | 'drop', swIfIndex: number, vector: Vector, p: number) => void;
 
 export class Plane {
   readonly vector = new Vector();
@@ -89,10 +89,12 @@ export class Plane {
       for (let p = 0; p < count; p++) total += length[p]!;
       interfaces.counters[row + InterfaceCounter.rxPackets]! += count;
       interfaces.counters[row + InterfaceCounter.rxBytes]! += total;
-      const queue = graph.queues[Node.ethernetInput]!;
-      for (let p = 0; p < count; p++) queue[p] = p;
-      graph.counts[Node.ethernetInput] = count;
       this.traced(port);
+      if (!this.#crossConnect(index, count)) {
+        const queue = graph.queues[Node.ethernetInput]!;
+        for (let p = 0; p < count; p++) queue[p] = p;
+        graph.counts[Node.ethernetInput] = count;
+      }
       if (this.tap !== undefined) for (let p = 0; p < count; p++) this.tap('rx', index, vector, p);
       graph.run();
       this.#send();
@@ -103,6 +105,35 @@ export class Plane {
     }
     this.#afterwards();
     return count;
+  }
+
+  /**
+   * A burst of a port that is cross-connected, with nothing to be looked at on the way, goes straight to the output, as
+   * VPP's ethernet-input does with a burst of one kind. The nodes that it passes by are counted.
+   */
+  #crossConnect(index: number, count: number): boolean {
+    const { vector, graph, interfaces } = this;
+    if (interfaces.mode[index] !== Mode.crossConnect || graph.tracer !== undefined) return false;
+    const to = interfaces.crossTo[index]!;
+    const looked = Feature.tagIn | Feature.aclIn | Feature.hasSubs | Feature.ip;
+    if ((interfaces.features[index]! & looked) !== 0 || interfaces.up[index] === 0) return false;
+    if ((interfaces.features[to]! & (Feature.tagOut | Feature.aclOut)) !== 0) return false;
+    const { length } = vector;
+    const queue = graph.queues[Node.interfaceOutput]!;
+    let short = 0;
+    for (let p = 0; p < count; p++) {
+      if (length[p]! < 14) short++;
+      queue[p] = p;
+    }
+    // They are dropped, and counted, where all are.
+    if (short > 0) return false;
+    vector.tx.fill(to, 0, count);
+    graph.counts[Node.interfaceOutput] = count;
+    for (const node of passedBy) {
+      graph.calls[node]!++;
+      graph.vectors[node]! += count;
+    }
+    return true;
   }
 
   /** Runs the graph over what `make` puts into it. Inside a burst it becomes part of that. */
@@ -187,6 +218,8 @@ export class Plane {
       }
       packets = bytes = 0;
     };
+    let isUp = false;
+    let offload = false;
     for (let i = 0; i < count; i++) {
       const p = queue[i]!;
       const index = tx[p]!;
@@ -194,11 +227,13 @@ export class Plane {
         settle();
         last = index;
         row = index * INTERFACE_COUNTERS;
-        const hw = state[index] === undefined ? NO_INTERFACE : hardware[index]!;
-        port = state[hw]?.port;
-        output = port === undefined ? undefined : this.#outputOf(hw);
+        const known = state[index] !== undefined;
+        isUp = known && up[index] === 1;
+        port = known ? state[hardware[index]!]?.port : undefined;
+        offload = port?.offload === true;
+        output = port === undefined ? undefined : this.#outputOf(hardware[index]!);
       }
-      if (state[index] === undefined || up[index] === 0) {
+      if (!isUp) {
         if (state[index] !== undefined) interfaces.count(index, 'txError');
         graph.drop(p, state[index] === undefined ? this.#errors.noPort : this.#errors.down);
         continue;
@@ -210,7 +245,7 @@ export class Plane {
         this.#loop(p, index);
         continue;
       }
-      if ((flags[p]! & Flag.offload) !== 0 && !port!.offload) {
+      if ((flags[p]! & Flag.offload) !== 0 && !offload) {
         segment(this, p, (piece) => this.#append(output!, piece));
         continue;
       }
@@ -247,7 +282,7 @@ export class Plane {
     interfaces.count(index, 'rxPackets');
     interfaces.count(index, 'rxBytes', vector.length[p]);
     if (interfaces.mode[index] === Mode.bridged) {
-      vector.flags[p] = vector.flags[p]! | Flag.fromBvi;
+      vector.flags[p] = vector.flags[p] | Flag.fromBvi;
       const { scratch } = vector;
       const at = vector.offset[p]!;
       vector.etherType[p] = (scratch[at + 12]! << 8) | scratch[at + 13]!;

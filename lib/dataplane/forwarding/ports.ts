@@ -15,7 +15,7 @@ import type {
   PrefixLike,
 } from './control.js';
 import { NO_INTERFACE } from './control.js';
-import { type InterfaceState, Mode } from './interfaces.js';
+import { Feature, type InterfaceState, Mode } from './interfaces.js';
 import { MemifPort } from './memif-port.js';
 import { KernelPort } from './kernel-port.js';
 import { PacketPort } from './packet-port.js';
@@ -153,6 +153,7 @@ export class Ports {
       throw error;
     }
     state.port?.setRef(this.#ref);
+    interfaces.setFeature(swIfIndex, Feature.ip, state.port?.ip === true);
     if (spec.kind === 'tap' || spec.kind === 'af_packet')
       interfaces.portMtu[swIfIndex] = (state.port as KernelPort).mtu;
     interfaces.updateMtu(swIfIndex);

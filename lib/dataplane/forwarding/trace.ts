@@ -92,7 +92,7 @@ export class Tracer {
           ? describe(p)
           : graph.names[node] === 'error-drop' && dropped !== undefined
             ? `${dropped.node}: ${dropped.text}`
-            : `${this.#plane.interfaces.state[vector.tx[p]!]?.spec.name ?? ''}`;
+            : (this.#plane.interfaces.state[vector.tx[p]!]?.spec.name ?? '');
       this.#bySlot.get(p)!.steps.push({ node: graph.names[node]!, text });
     }
   }
