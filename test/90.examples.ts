@@ -12,6 +12,7 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { openMemif } from 'node-vpp/memif';
 import { PcapngReader, arpRequestFrame, describeFrame, icmpEchoFrame, udpFrame } from 'node-vpp/net';
+import { InterfaceCounters, createStatsSegment } from 'node-vpp/stats/writer';
 import { sourcesBelow, testDocExamples } from './support/doc-examples.js';
 
 const root = fileURLToPath(new URL('../../..', import.meta.url));
@@ -41,6 +42,16 @@ const udp = udpFrame({ ...link, sourcePort: 5000, destinationPort: 53, payload: 
 const arp = arpRequestFrame({ senderMac: us.sourceMac, senderIp: link.source, targetIp: link.destination });
 const ping = icmpEchoFrame({ ...link, identifier: 7, sequence: 1, payload: Buffer.from('hello') });
 const socket = (name: string): string => join(folder, name);
+
+/** A segment with one interface, on a socket that the example is given. Made before the example has started. */
+function serveStats(name: string): { interfaces: InterfaceCounters } {
+  const segment = createStatsSegment({ sizeBytes: 1 << 20, updateIntervalMs: 0 });
+  t.teardown(() => segment.close());
+  const interfaces = new InterfaceCounters(segment);
+  interfaces.add(1, 'memif0/0');
+  segment.listen(socket(name));
+  return { interfaces };
+}
 
 const programs: readonly Program[] = [
   {
@@ -128,6 +139,31 @@ const programs: readonly Program[] = [
       child.kill('SIGINT');
       await printed(/port 1: 2 received, 1 sent/);
       await Promise.all([one.close(), two.close()]);
+    },
+  },
+  {
+    name: 'interface-rates',
+    args: [socket('rates.sock'), '0.1'],
+    use: async (t, { child, printed }) => {
+      const { interfaces } = serveStats('rates.sock');
+      const traffic = setInterval(() => interfaces.combined.rx.thread(0).add(1, 10, 640), 10);
+      await printed(/^memif0\/0: rx \d+ pkt\/s [\d.]+ Mbit\/s, tx 0 pkt\/s 0\.00 Mbit\/s, drops 0\/s$/m);
+      clearInterval(traffic);
+      child.kill('SIGINT');
+      t.pass('it prints rates');
+    },
+  },
+  {
+    name: 'stats-exporter',
+    args: [socket('exporter.sock'), '0'],
+    use: async (t, { child, printed, output }) => {
+      serveStats('exporter.sock').interfaces.combined.rx.thread(0).add(1, 10, 640);
+      await printed(/^http:.*\n/);
+      const answer = await fetch(output().trim());
+      t.match(answer.headers.get('content-type'), /^text\/plain; version=0\.0\.4/);
+      t.match(await answer.text(), /^vpp_interface_rx_packets_total\{interface="memif0\/0",sw_if_index="1"\} 10$/m);
+      t.equal((await fetch(output().trim().replace('/metrics', '/'))).status, 404);
+      child.kill('SIGINT');
     },
   },
   {

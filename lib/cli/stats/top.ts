@@ -108,12 +108,13 @@ export async function top(flags: TopFlags): Promise<void> {
 function snapshots(source: Stats | StatsImage, flags: TopFlags, signal: AbortSignal) {
   const patterns = [...new Set(Object.values(patternsOf).flat())];
   if ('subscribe' in source) return source.subscribe(patterns, { intervalMs: flags.interval * 1000, signal });
-  return [{ snapshot: source.snapshot(patterns), missed: 0 }];
+  return [source.snapshot(patterns)];
 }
 
 function titleOf(source: Stats | StatsImage, flags: TopFlags, snapshot: Snapshot): string {
   const { workers, bootTime } = systemOf(snapshot);
-  const up = bootTime === undefined || bootTime === 0 ? '' : `  up ${clock(snapshot.time / 1000 - bootTime)}`;
+  // Of an image nobody knows when it was taken.
+  const up = bootTime === undefined || bootTime === 0 || !('socket' in source) ? '' : `  up ${clock(snapshot.time / 1000 - bootTime)}`;
   const from = 'socket' in source ? source.socket : (flags.file ?? '');
   return `node-vpp stats top  ${printable(from)}${up}${workers === undefined ? '' : `  ${workers} workers`}`;
 }
@@ -128,7 +129,7 @@ async function printed(
   let before: Snapshot | undefined;
   let left = flags.count ?? Infinity;
   const live = 'subscribe' in source;
-  for await (const { snapshot } of snapshots(source, flags, signal)) {
+  for await (const snapshot of snapshots(source, flags, signal)) {
     const first = before === undefined || snapshot.restarted;
     const rows = arrange(rowsOf(state.view, snapshot, first ? undefined : before), state).slice(0, flags.rows);
     before = snapshot;
@@ -200,7 +201,7 @@ async function fullScreen(
     }
     process.stdout.on('resize', draw);
     let left = flags.count ?? Infinity;
-    for await (const { snapshot } of snapshots(source, flags, stop)) {
+    for await (const snapshot of snapshots(source, flags, stop)) {
       if (!state.paused) {
         before = snapshot.restarted ? undefined : now;
         now = snapshot;

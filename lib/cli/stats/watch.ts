@@ -28,7 +28,7 @@ export async function watch(patterns: readonly string[], flags: WatchFlags): Pro
     // The first reading has nothing to be compared with.
     let left = (flags.count ?? Infinity) + 1;
     try {
-      for await (const { snapshot } of updates) {
+      for await (const snapshot of updates) {
         if (snapshot.intervalMs === undefined) {
           if (left <= 1) break;
           if (left === (flags.count ?? Infinity) + 1) left--;
