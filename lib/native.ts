@@ -35,6 +35,18 @@ export interface NativeAddon {
   ) => NativeBridge;
   /** Calls back once per wake-up of an eventfd that somebody else owns, having emptied it. */
   readonly DoorbellWatch: new (fd: number, callback: () => void) => NativeDoorbellWatch;
+  /** A TAP interface of the kernel. Throws with `errno`, `syscall`. */
+  readonly TapPort: new (
+    options: NativeTapOptions,
+    onReadable: () => void,
+    onLink: (up: boolean) => void,
+  ) => NativeTapPort;
+  /** AF_PACKET on an interface of the kernel. Throws with `errno`, `syscall`. */
+  readonly PacketPort: new (
+    options: { name: string; namespace?: string },
+    onReadable: () => void,
+    onLink: (up: boolean) => void,
+  ) => NativePacketPort;
   /**
    * Asks the server of a stats socket for its segment; calls back once, unless `failure` is set afterwards (then
    * connecting itself failed) or it is closed before.
@@ -74,6 +86,12 @@ export interface NativeAddon {
     readonly armed: number;
     readonly data: number;
   };
+  /**
+   * Copies packets to where they are sent from: for each, bytes of `head` and then bytes of `rest`. `table` has five words
+   * a packet: where its head starts and how long it is, where its rest starts and how long that is, where it goes in
+   * `target`. Returns how many were copied: all, or those before the first that lies outside.
+   */
+  emit(head: Uint8Array, rest: Uint8Array, target: Uint8Array, table: Uint32Array, count: number): number;
 }
 
 /** Why there is no shared-memory connection: the end of an error code, and what was seen. */
@@ -242,6 +260,64 @@ export interface NativeStatsMemory {
 export interface NativeDoorbellWatch {
   setRef(ref: boolean): void;
   close(): void;
+}
+
+/** An address for the kernel's side of a TAP. */
+export interface NativeIpAddress {
+  readonly bytes: Uint8Array;
+  readonly length: number;
+}
+
+export interface NativeTapOptions {
+  readonly name?: string;
+  readonly namespace?: string;
+  readonly mac?: Uint8Array;
+  readonly mtu?: number;
+  readonly ip4?: NativeIpAddress;
+  readonly ip6?: NativeIpAddress;
+  readonly gateway4?: NativeIpAddress;
+  readonly gateway6?: NativeIpAddress;
+  readonly bridge?: string;
+  readonly persist?: boolean;
+  readonly gso?: boolean;
+}
+
+interface NativeKernelPort {
+  /** TAP: the frames last received. AF_PACKET: both rings. Detached by `close`. */
+  readonly memory: ArrayBuffer;
+  readonly running: boolean;
+  readonly mtu: number;
+  /** The kernel's side's. */
+  readonly mac: Uint8Array;
+  /** Calls `onReadable` in every turn of the event loop in which there is something. */
+  watch(on: boolean): void;
+  setRef(ref: boolean): void;
+  setMtu(mtu: number): void;
+  close(): void;
+}
+
+export interface NativeTapPort extends NativeKernelPort {
+  readonly name: string;
+  readonly gso: boolean;
+  /** Frames that `receive` can fill in one go. */
+  readonly slots: number;
+  /** Eight words a packet: see `native/port/tap.h`. -1 when the kernel's side is gone. */
+  receive(table: Uint32Array, max: number): number;
+  send(head: Uint8Array, rest: Uint8Array, table: Uint32Array, count: number): number;
+}
+
+export interface NativePacketPort extends NativeKernelPort {
+  readonly layout: {
+    readonly blockSize: number;
+    readonly blocks: number;
+    readonly txOffset: number;
+    readonly frameSize: number;
+    readonly frames: number;
+    readonly frameData: number;
+  };
+  kick(): boolean;
+  takeError(): number;
+  setPromiscuous(on: boolean): void;
 }
 
 /** Where the queues of one side stand: the first slot not yet taken, and a client's buffer in each slot. */

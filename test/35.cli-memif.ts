@@ -540,7 +540,7 @@ void t.test('memif bench', { timeout: 120_000 }, async (t) => {
 
 void t.test('the demo', { timeout: 120_000 }, async (t) => {
   await t.test('two hosts find each other by ARP, ping, and lose nothing', async (t) => {
-    const demo = nodeVpp(t, 'demo', '--seconds', '2', '--rate', '20k', '--json');
+    const demo = nodeVpp(t, 'demo', '--memif', '--seconds', '2', '--rate', '20k', '--json');
     t.equal(await demo.ended(), 0, demo.output + demo.errors);
     t.equal(demo.errors, '');
     t.equal(demo.events('second').length, 2);
@@ -561,7 +561,7 @@ void t.test('the demo', { timeout: 120_000 }, async (t) => {
 
   for (const mode of ['interrupt', 'polling']) {
     await t.test(`in mode ${mode}, as fast as it goes, one line a second for people`, async (t) => {
-      const demo = nodeVpp(t, 'demo', '--seconds', '1', '--rate', 'max', '--mode', mode, '--size', '200');
+      const demo = nodeVpp(t, 'demo', '--memif', '--seconds', '1', '--rate', 'max', '--mode', mode, '--size', '200');
       t.equal(await demo.ended(), 0, demo.output + demo.errors);
       const lines = demo.output.trim().split('\n');
       t.match(lines[0], new RegExp(`^node-vpp demo: two worker threads, one memif, 200-byte frames, ${mode}$`));
@@ -584,7 +584,7 @@ void t.test('the demo', { timeout: 120_000 }, async (t) => {
   });
 
   await t.test('ends cleanly at Ctrl-C, with a summary', async (t) => {
-    const demo = nodeVpp(t, 'demo', '--rate', '1k');
+    const demo = nodeVpp(t, 'demo', '--memif', '--rate', '1k');
     await demo.printed(/1 s {2}client/);
     t.equal(await demo.interrupt(), 0);
     t.match(demo.output, /pings of server .*\nstopped after \d+\.\d s\n$/);

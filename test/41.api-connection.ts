@@ -934,7 +934,7 @@ void t.test('trace', async (t) => {
     t.match(first, {
       name: 'sw_interface_set_mtu',
       fields: { sw_if_index: 3 },
-      received: [{ fields: { retval: -3 } }],
+      received: [{ fields: { retval: -9 } }],
     });
     t.match(second, {
       name: 'memif_create_v2',
@@ -990,7 +990,7 @@ void t.test('diagnostics channels tell everything, without secrets', async (t) =
     'node-vpp:api:request',
     { connection: 'watched', name: 'memif_create_v2', fields: { secret: '(secret)' } },
   ]);
-  t.match(seen[1], ['node-vpp:api:reply', { name: 'memif_create_v2', error: { retval: -3 } }]);
+  t.match(seen[1], ['node-vpp:api:reply', { name: 'memif_create_v2', error: { retval: -9 } }]);
   t.type(seen[1]![1].durationMs, 'number');
   t.ok(seen.some(([name]) => name === 'tracing:node-vpp:api:request:asyncEnd'));
   t.ok(seen.some(([name, { name: event }]) => name === 'node-vpp:api:event' && event === 'sw_interface_event'));

@@ -115,6 +115,33 @@ const programs: readonly Program[] = [
     },
   },
   {
+    name: 'router',
+    args: [socket('router.sock')],
+    use: async (t, { child, printed }) => {
+      const [one, two] = [0, 1].map((id) =>
+        openMemif({ socket: socket('router.sock'), role: 'client', id, retryMaxMs: 200 }),
+      ) as [ReturnType<typeof openMemif>, ReturnType<typeof openMemif>];
+      await Promise.all([one.up({ timeoutMs: 10_000 }), two.up({ timeoutMs: 10_000 })]);
+      await Promise.all([printed(/port 1: up/), printed(/port 2: up/)]);
+      const host = { senderMac: '0a:00:00:00:00:01', senderIp: '10.0.0.2' };
+      one.send(arpRequestFrame({ ...host, targetIp: '10.0.0.1' }));
+      await printed(/neighbour 10\.0\.0\.2: 0a:00:00:00:00:01/);
+      const toHost = { sourceMac: host.senderMac, destinationMac: '02:fe:00:00:00:01', source: host.senderIp };
+      one.send(udpFrame({ ...toHost, destination: '10.0.1.2', sourcePort: 1, destinationPort: 2 }));
+      for await (const packets of two) {
+        t.equal(
+          describeFrame(packets[0]!, { showLink: false }),
+          'ARP, request who-has 10.0.1.2 tell 10.0.1.1, length 28',
+          'who the other host is, is asked first',
+        );
+        break;
+      }
+      child.kill('SIGINT');
+      await printed(/port 1: 2 received, 1 sent/);
+      await Promise.all([one.close(), two.close()]);
+    },
+  },
+  {
     name: 'interface-rates',
     args: [socket('rates.sock'), '0.1'],
     use: async (t, { child, printed }) => {
@@ -155,6 +182,13 @@ const programs: readonly Program[] = [
       );
       const last = records.at(-1);
       t.ok(last?.type === 'statistics' && last.received === 3n);
+    },
+  },
+  {
+    name: 'embedded-router',
+    args: [],
+    use: async (_t, { printed }) => {
+      await printed(/received 02:fe:00:00:00:01 > 02:fe:00:00:01:01, IPv4 10\.0\.0\.2\.1000 > 10\.1\.0\.2\.2000: UDP/);
     },
   },
 ];

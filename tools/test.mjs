@@ -28,6 +28,8 @@ const packages = [
   ['valgrind', '/usr/bin/valgrind'],
   ['tshark', '/usr/bin/tshark'],
   ['iproute2', '/sbin/ip'],
+  ['iputils-ping', '/usr/bin/ping'],
+  ['iperf3', '/usr/bin/iperf3'],
   ['prometheus', '/usr/bin/prometheus'],
 ];
 

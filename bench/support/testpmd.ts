@@ -16,6 +16,12 @@ export interface TestpmdOptions {
   cpu: number;
   /** memif devices: `role=server,id=0,socket=/x.sock,socket-abstract=no`. */
   devices: readonly string[];
+  /** Virtual devices in front of the memif ones, whole: `net_pcap0,rx_pcap=/x.pcap,infinite_rx=1`. */
+  before?: readonly string[];
+  /** Virtual devices behind them. */
+  behind?: readonly string[];
+  /** Packet buffers; default 16384. */
+  mbufs?: number;
   /** rxonly, txonly, io, macswap, icmpecho .. */
   mode: string;
   /** Further options in front of the double dash: `--single-file-segments` for zero-copy. */
@@ -36,20 +42,22 @@ export class Testpmd {
   #cycle: { rx: number; tx: number } = { rx: 0, tx: 0 };
 
   constructor(options: TestpmdOptions) {
-    const { cpu, devices, mode, eal = [], more = [] } = options;
+    const { cpu, devices, mode, eal = [], more = [], before = [], behind = [], mbufs = 16_384 } = options;
     const prefix = `nodevpp${process.pid}x${++started}`;
     this.#child = spawn(
       'dpdk-testpmd',
       [
         '--no-huge',
-        ...['-m', '256', '--no-pci'],
+        ...['-m', mbufs > 16_384 ? '512' : '256', '--no-pci'],
         ...['--lcores', `0@${cpu},1@${cpu}`],
         `--file-prefix=${prefix}`,
         ...eal,
+        ...before.map((device) => `--vdev=${device}`),
         ...devices.map((device, i) => `--vdev=net_memif${i},${device}`),
+        ...behind.map((device) => `--vdev=${device}`),
         '--',
         `--forward-mode=${mode}`,
-        ...['--stats-period=1', '--no-mlockall', '--total-num-mbufs=16384'],
+        ...['--stats-period=1', '--no-mlockall', `--total-num-mbufs=${mbufs}`],
         ...more,
       ],
       { stdio: ['ignore', 'pipe', 'pipe'] },

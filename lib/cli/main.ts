@@ -21,6 +21,7 @@ interface Subcommand {
 const subcommands: Readonly<Record<string, () => Promise<Subcommand>>> = {
   api: () => import('./api.js'),
   build: () => import('./build.js'),
+  dataplane: () => import('./dataplane.js'),
   demo: () => import('./demo.js'),
   memif: () => import('./memif.js'),
   schema: () => import('./schema.js'),

@@ -15,7 +15,7 @@ import type { MemifEvents, MemifPeer, MemifStatistics } from './events.js';
 import { failureToError } from './failure.js';
 import { acquireListener, refListener, releaseListener } from './listeners.js';
 import { type MemifMode, type MemifOptions, type MemifRole, type ResolvedOptions, resolveOptions } from './options.js';
-import { Receiver } from './receiver.js';
+import { Receiver, type RxMode, rxModes } from './receiver.js';
 import { bindSession } from './ring.js';
 import { Retry } from './retry.js';
 import { RxQueue } from './rx-queue.js';
@@ -70,6 +70,7 @@ export class Memif extends EventEmitter<MemifEvents> implements AsyncIterable<Ui
   readonly native: NativeInterface;
 
   readonly #receivers = new Map<RxQueue, Receiver>();
+  #rxMode: RxMode;
   readonly #backlogs = new Map<TxQueue, Backlog>();
   #listener: ((queue: RxQueue) => void) | undefined;
   #readers: (() => void)[] = [];
@@ -95,6 +96,7 @@ export class Memif extends EventEmitter<MemifEvents> implements AsyncIterable<Ui
     this.id = options.id;
     this.mode = options.mode;
     this.socket = options.socket;
+    this.#rxMode = options.rxMode;
     options.signal?.throwIfAborted();
     this.#retry = new Retry(options.retryMinMs, options.retryMaxMs, () => this.#attempt());
     const server = options.role === 'server';
@@ -212,13 +214,26 @@ export class Memif extends EventEmitter<MemifEvents> implements AsyncIterable<Ui
     return this;
   }
 
+  /** Waits for packets in another way from now on. */
+  setRxMode(mode: RxMode): this {
+    if (!rxModes.includes(mode)) {
+      throw new ArgumentTypeError(`memif rxMode: '${mode as string}' is not one of ${rxModes.join(', ')}`);
+    }
+    if (mode === this.#rxMode) return this;
+    this.#rxMode = mode;
+    for (const receiver of this.#receivers.values()) if (receiver.running) receiver.stop();
+    this.#receivers.clear();
+    if (this.#state === 'open') this.#listenAsNeeded();
+    return this;
+  }
+
   #listenAsNeeded(): void {
     const wanted = this.#listener !== undefined || this.#readers.length > 0;
     for (const queue of this.rx) {
       let receiver = this.#receivers.get(queue);
       if (wanted && queue.size > 0 && !queue.lent) {
         if (receiver === undefined) {
-          receiver = new Receiver(queue, this.options.rxMode, this.options.spinUs, (each) => this.#onPackets(each));
+          receiver = new Receiver(queue, this.#rxMode, this.options.spinUs, (each) => this.#onPackets(each));
           receiver.setRef(this.#ref);
           this.#receivers.set(queue, receiver);
         }

@@ -35,6 +35,7 @@ static Napi::Object init(Napi::Env env, Napi::Object exports) {
   init_bridge(env, exports);
   init_doorbell(env, exports);
   init_packets(env, exports);
+  init_ports(env, exports);
   init_stats_client(env, exports);
   init_stats_memory(env, exports);
   init_vppapi(env, exports);

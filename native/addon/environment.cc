@@ -142,6 +142,17 @@ void detach(Napi::Env env, napi_value buffer) {
   }
 }
 
+bool get_bytes(napi_env env, napi_value value, Bytes* out) {
+  void* data = nullptr;
+  size_t length = 0;
+  napi_typedarray_type type = napi_uint8_array;
+  if (napi_get_typedarray_info(env, value, &type, &length, &data, nullptr, nullptr) != napi_ok) return false;
+  size_t width = type == napi_uint32_array ? 4 : 1;
+  out->data = static_cast<uint8_t*>(data);
+  out->length = length * width;
+  return true;
+}
+
 std::string get_string(const Napi::Object& object, const char* name, const std::string& otherwise) {
   Napi::Value value = object.Get(name);
   return value.IsString() ? value.As<Napi::String>().Utf8Value() : otherwise;

@@ -72,6 +72,13 @@ Napi::Value to_array_buffer(Napi::Env env, const std::shared_ptr<sys::Mapping>& 
 // Takes the memory away from an ArrayBuffer and all views of it.
 void detach(Napi::Env env, napi_value buffer);
 
+// The bytes under a typed array; false when a value is none.
+struct Bytes {
+  uint8_t* data = nullptr;
+  size_t length = 0;
+};
+bool get_bytes(napi_env env, napi_value value, Bytes* out);
+
 std::string get_string(const Napi::Object& object, const char* name, const std::string& otherwise = {});
 double get_number(const Napi::Object& object, const char* name, double otherwise = 0);
 bool get_bool(const Napi::Object& object, const char* name, bool otherwise = false);
@@ -83,6 +90,7 @@ void init_shared_queues(Napi::Env env, Napi::Object exports);
 void init_bridge(Napi::Env env, Napi::Object exports);
 void init_doorbell(Napi::Env env, Napi::Object exports);
 void init_packets(Napi::Env env, Napi::Object exports);
+void init_ports(Napi::Env env, Napi::Object exports);
 void init_stats_client(Napi::Env env, Napi::Object exports);
 void init_stats_memory(Napi::Env env, Napi::Object exports);
 void init_vppapi(Napi::Env env, Napi::Object exports);

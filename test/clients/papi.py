@@ -2,6 +2,8 @@
 #
 #   papi.py SOCKET check [FOLDER]   a request, a dump, a cursor dump, an error, an event; messages from the .api.json
 #                                   files of FOLDER, or, without it, from get_api_json
+#   papi.py SOCKET configure        loopbacks, addresses, a bridge domain, routes with two paths, an ACL, a tag, and their
+#                                   dumps; an event; a command
 #   papi.py SOCKET bench FOLDER     a row of the benchmark per line of its standard input: ping N W, pipelined N WINDOW,
 #                                   add N WINDOW and del N WINDOW (routes, as fast as do_async allows), dump 0 0
 
@@ -41,6 +43,53 @@ def route(n, add):
     path = {"sw_if_index": 0, "weight": 1, "type": 1, "proto": 0, "label_stack": [{}] * 16}
     prefix = f"10.{n >> 16 & 255}.{n >> 8 & 255}.{n & 255}/32"
     return {"is_add": add, "route": {"table_id": 0, "prefix": prefix, "n_paths": 1, "paths": [path]}}
+
+
+def configure(vpp):
+    api = vpp.api
+    events = queue.Queue()
+    vpp.register_event_callback(lambda name, event: events.put((name, event)))
+    api.want_interface_events(enable_disable=1, pid=os.getpid())
+    loops = [api.create_loopback(mac_address=f"02:fe:00:00:00:{n:02x}").sw_if_index for n in (1, 2)]
+    for n, index in enumerate(loops):
+        api.sw_interface_set_flags(sw_if_index=index, flags=1)
+        api.sw_interface_add_del_address(sw_if_index=index, is_add=True, prefix=f"10.{n}.0.1/24")
+    put(step="addresses", prefixes=[str(row.prefix) for i in loops for row in api.ip_address_dump(sw_if_index=i)])
+    labels = [{"is_uniform": 0, "label": 0, "ttl": 0, "exp": 0}] * 16
+    path = lambda n: {
+        "sw_if_index": loops[n], "weight": n + 1, "proto": 0, "type": 0, "nh": {"address": {"ip4": f"10.{n}.0.9"}},
+        "n_labels": 0, "label_stack": labels,
+    }
+    route = {"prefix": "192.0.2.0/24", "n_paths": 2, "paths": [path(0), path(1)]}
+    added = api.ip_route_add_del(is_add=True, is_multipath=False, route=route)
+    found = api.ip_route_lookup(table_id=0, exact=0, prefix="192.0.2.77/32")
+    put(
+        step="route", retval=added.retval, prefix=str(found.route.prefix),
+        paths=[[p.sw_if_index, p.weight, str(p.nh.address.ip4)] for p in found.route.paths],
+    )
+    api.bridge_domain_add_del_v2(bd_id=7, is_add=True, flood=True, uu_flood=True, forward=True, learn=True)
+    bridged = api.create_loopback(mac_address="02:fe:00:00:00:03").sw_if_index
+    api.sw_interface_set_l2_bridge(rx_sw_if_index=bridged, bd_id=7, port_type=1, enable=True)
+    domain = api.bridge_domain_dump(bd_id=7)[0]
+    put(step="bridge", bvi=domain.bvi_sw_if_index, members=[m.sw_if_index for m in domain.sw_if_details])
+    rule = {"is_permit": 2, "src_prefix": "10.0.0.0/8", "dst_prefix": "0.0.0.0/0", "proto": 6,
+            "srcport_or_icmptype_last": 65535, "dstport_or_icmpcode_first": 80, "dstport_or_icmpcode_last": 80}
+    acl = api.acl_add_replace(acl_index=0xFFFFFFFF, tag="web", count=1, r=[rule]).acl_index
+    api.acl_interface_set_acl_list(sw_if_index=loops[0], count=1, n_input=1, acls=[acl])
+    rules = api.acl_dump(acl_index=acl)[0].r
+    put(step="acl", lists=list(api.acl_interface_list_dump(sw_if_index=loops[0])[0].acls), permit=int(rules[0].is_permit))
+    put(step="refused", retvals=[
+        api.acl_del(acl_index=acl).retval,
+        api.sw_interface_set_flags(sw_if_index=4242, flags=1).retval,
+        api.nat44_ed_plugin_enable_disable(enable=True).retval,
+    ])
+    put(step="cli", text=api.cli_inband(cmd="show interface").reply)
+    seen = set()
+    while not set(loops) <= seen:
+        name, event = events.get(timeout=20)
+        if int(event.flags) & 1:
+            seen.add(event.sw_if_index)
+    put(step="events", up=sorted(seen))
 
 
 def bench(connect):
@@ -97,6 +146,10 @@ def connected(do_async=False):
 if what == "check":
     client = connected()
     check(client)
+    client.disconnect()
+elif what == "configure":
+    client = connected()
+    configure(client)
     client.disconnect()
 else:
     bench(connected)

@@ -10,27 +10,26 @@ import { randomUUID } from 'node:crypto';
 import { mkdtempSync, rmSync } from 'node:fs';
 import { availableParallelism, tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { Worker } from 'node:worker_threads';
-import { type Memif, type MemifRole, type RxMode, openMemif, share } from '../../memif/index.js';
-import { macFromNumber } from '../../net/index.js';
+import { type MemifRole, type RxMode, openMemif } from '../../memif/index.js';
 import { grouped, micros, packetsPerSecond } from '../format.js';
-import { LatencyReader } from '../latency.js';
 import { Host } from '../memif/host.js';
 import { readReplay } from '../memif/packets.js';
-import { Meter, eachSecond, totals } from '../memif/rates.js';
+import { eachSecond } from '../memif/rates.js';
 import { Reporter } from '../memif/report.js';
 import { stopSignal } from '../stop.js';
-import { Count, type HostAddress, type HostOrders, newHostMemory } from './shared.js';
-import { type HostSecond, Screen, type Second, line, table } from './table.js';
+import { DemoHost } from './demo-host.js';
+import { Count, type HostAddress } from './shared.js';
+import { Screen, type Second, line, table } from './table.js';
 import { Testpmd, type TestpmdMode } from './testpmd.js';
 
 export interface DemoFlags {
   seconds?: number;
-  rate: number;
+  rate?: number;
   mode: RxMode;
   size: number;
   flows: number;
   pcap?: string;
+  memif?: boolean;
   peer?: 'testpmd';
   forward: TestpmdMode;
   json?: boolean;
@@ -42,100 +41,7 @@ const addresses: Record<MemifRole, HostAddress> = {
   server: { mac: '02:fe:00:00:00:02', address: '198.18.0.2' },
 };
 const tableLines = 17;
-const drainMs = 3000;
-
-/** A host in its worker, and what the main thread knows of it. */
-class DemoHost {
-  readonly role: MemifRole;
-  readonly memif: Memif;
-  readonly counters: Float64Array;
-  readonly latency: LatencyReader;
-  /** Rejects when the worker fails. */
-  readonly failed: Promise<never>;
-  readonly #worker: Worker;
-  readonly #meter: Meter;
-  /** Resolves when the worker listens to its queues. */
-  readonly up: Promise<unknown>;
-  readonly #done: Promise<unknown>;
-
-  constructor(
-    role: MemifRole,
-    memif: Memif,
-    traffic: Pick<HostOrders, 'rate' | 'flows' | 'size' | 'replay' | 'mirrored'>,
-  ) {
-    const { counters, histogram } = newHostMemory();
-    this.role = role;
-    this.memif = memif;
-    this.counters = counters;
-    this.latency = new LatencyReader(histogram);
-    this.#meter = new Meter(memif);
-    const port = share(memif, { rx: [0], tx: [0] });
-    const other = role === 'client' ? 'server' : 'client';
-    const orders: HostOrders = {
-      port,
-      counters,
-      histogram,
-      self: addresses[role],
-      other: addresses[other],
-      ...traffic,
-    };
-    this.#worker = new Worker(new URL('./host.js', import.meta.url), { workerData: orders, transferList: [port] });
-    const said = (what: string): Promise<void> =>
-      new Promise((resolve) => {
-        this.#worker.on('message', (message) => {
-          if (message === what) resolve();
-        });
-      });
-    this.up = said('up');
-    this.#done = said('done');
-    this.failed = new Promise((_, reject) => {
-      this.#worker.once('error', reject);
-      memif.on('down', reject);
-    });
-    this.failed.catch(() => undefined);
-  }
-
-  /** What it did in the last `interval` seconds. `lost` is what the other host's packets tell. */
-  read(interval: number, lost: number): HostSecond {
-    const { counters } = this;
-    const rates = this.#meter.read(interval);
-    return {
-      role: this.role,
-      address: addresses[this.role].address,
-      neighbor:
-        counters[Count.resolved] === 0
-          ? ''
-          : `${macFromNumber(counters[Count.neighborMac]!)}, ${counters[Count.resolved] === 1 ? 'by ARP' : 'assumed'}`,
-      txPackets: rates.txPackets,
-      txBits: rates.txBytes * 8,
-      rxPackets: rates.rxPackets,
-      rxBits: rates.rxBytes * 8,
-      received: totals(this.memif.statistics).rxPackets,
-      lost,
-      damaged: counters[Count.damaged]!,
-      full: rates.full,
-      kicks: rates.kicks,
-      wakeups: rates.wakeups,
-      pingSent: counters[Count.pingSent]!,
-      pingAnswered: counters[Count.pingAnswered]!,
-      latency: this.latency.recent(),
-    };
-  }
-
-  /** Ends its traffic; resolves when the rings are empty, or after a time. */
-  async stop(): Promise<void> {
-    this.#worker.postMessage('stop');
-    let timer: NodeJS.Timeout | undefined;
-    const late = new Promise((resolve) => (timer = setTimeout(resolve, drainMs)));
-    await Promise.race([this.#done, this.failed, late]);
-    clearTimeout(timer);
-  }
-
-  async end(): Promise<void> {
-    await this.memif.destroy();
-    await this.#worker.terminate();
-  }
-}
+const defaultRate = 250_000;
 
 /** The frames that neither host would take for one of the other's own. */
 function foreign(frames: readonly Uint8Array[]): Uint8Array[] {
@@ -172,7 +78,7 @@ export async function demo(flags: DemoFlags): Promise<void> {
   );
   const bufferSize = Math.min(65535, Math.max(2048, Math.ceil(longest / 64) * 64));
   const traffic = {
-    rate: flags.rate,
+    rate: flags.rate ?? defaultRate,
     flows: flags.flows,
     size: flags.size,
     replay: frames,
@@ -197,7 +103,8 @@ export async function demo(flags: DemoFlags): Promise<void> {
         rxMode: flags.mode,
         ...(role === 'client' ? { bufferSize, retryMaxMs: 200 } : {}),
       });
-      hosts.push(new DemoHost(role, memif, traffic));
+      const other = role === 'client' ? 'server' : 'client';
+      hosts.push(new DemoHost(role, memif, { self: addresses[role], other: addresses[other], ...traffic }));
     }
     const failed = Promise.race([
       ...hosts.map((host) => host.failed),
@@ -264,7 +171,7 @@ function lostBy(hosts: readonly DemoHost[], index: number, replayed: boolean, se
   return hosts.length < 2 ? 0 : Math.max(0, sentBefore[1 - index]! - counters[Count.flowReceived]!);
 }
 
-const painter = (): { bold: (text: string) => string; dim: (text: string) => string } => {
+export const painter = (): { bold: (text: string) => string; dim: (text: string) => string } => {
   const colors = process.stdout.hasColors() && process.env['NO_COLOR'] === undefined;
   const paint = (code: number) => (text: string) => (colors ? `\x1b[${code}m${text}\x1b[22m` : text);
   return { bold: paint(1), dim: paint(2) };
@@ -280,7 +187,7 @@ function summarize(
   const lines: string[] = [];
   const flows: Record<string, unknown>[] = [];
   let bad = 0;
-  const name = (role: MemifRole): string => (withTestpmd && role === 'server' ? 'testpmd' : role);
+  const name = (role: string): string => (withTestpmd && role === 'server' ? 'testpmd' : role);
   for (const [i, host] of hosts.entries()) {
     const other = host.role === 'client' ? 'server' : 'client';
     const peer = hosts[1 - i];

@@ -37,6 +37,12 @@ export interface HostAddress {
   readonly address: string;
 }
 
+/** A host that is not on the other one's subnet: its address on its own, and the router there. */
+export interface HostVia {
+  readonly address: string;
+  readonly router: string;
+}
+
 /** What a worker is told at its start. */
 export interface HostOrders {
   readonly port: MessagePort;
@@ -44,6 +50,8 @@ export interface HostOrders {
   readonly histogram: Float64Array;
   readonly self: HostAddress;
   readonly other: HostAddress;
+  /** Absent: the other host is on the same subnet. */
+  readonly via?: HostVia;
   /** Packets a second; Infinity is as many as go. */
   readonly rate: number;
   readonly flows: number;

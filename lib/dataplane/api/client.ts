@@ -23,7 +23,7 @@ export type Answer = Fields | Iterable<Fields> | AsyncIterable<Fields> | undefin
 /** Bytes the kernel has not taken, at which a dump pauses. */
 const HIGH_WATER = 1 << 20;
 const EAGAIN = -165;
-const UNIMPLEMENTED = -3;
+const UNIMPLEMENTED = -9;
 const ALREADY_REGISTERED = -31;
 
 interface Request {
@@ -277,7 +277,14 @@ export class ServerClient {
     fault: FaultAction | undefined,
   ): void {
     for (;;) {
-      const next = rows.next();
+      let next: IteratorResult<Fields>;
+      try {
+        next = rows.next();
+      } catch (error) {
+        // The rows end here; what went wrong is for whoever runs the server.
+        this.#server.failed(error);
+        next = { done: true, value: undefined };
+      }
       if (next.done === true) {
         finish(undefined);
         break;
@@ -362,6 +369,9 @@ export class ServerClient {
       else this.#deliver(copyOf(bytes, at, at + size), fault, request.name, codec);
     } catch (error) {
       this.#server.failed(error);
+      // A reply that cannot be encoded is a mistake of the handler's; the client gets an answer nevertheless.
+      const bare = Object.keys(fields).length === 1 && fields['retval'] === -1;
+      if (!bare && codec.retvalOffset >= 0) this.#reply(request, name, { retval: -1 }, fault);
     }
   }
 

@@ -5,9 +5,9 @@
 //   server.handle('show_version', () => ({ version: '26.06-release' }));          one reply
 //   server.handle('sw_interface_dump', () => interfaces.values());                rows
 //   await server.listen();
-//   server.emit('sw_interface_event', { sw_if_index: 1, flags: 0 });              to those who want it
+//   server.event('sw_interface_event', { sw_if_index: 1, flags: 0 });             to those who want it
 //
-// What has no handler is answered UNIMPLEMENTED (-3), or with no rows. Invariant: what is in the table is what the
+// What has no handler is answered UNIMPLEMENTED (-9), or with no rows. Invariant: what is in the table is what the
 // clients that connected under this table were told; a restart ends them.
 
 import { EventEmitter } from 'node:events';

@@ -1,6 +1,7 @@
 // A GoVPP client driven by the tests and the benchmark: what it prints is JSON, one object per line.
 //
 //	govpp SOCKET check      one request, a dump, a stream, an RPC dump, a subscription and an event
+//	govpp SOCKET configure  memifs, addresses, VRF, a VLAN sub-interface, routes, a bridge domain and their dumps
 //	govpp SOCKET bench      a row of the benchmark per line of its standard input: ping N, pipelined N WINDOW,
 //	                        add N WINDOW and del N WINDOW (routes), dump (of the routes)
 package main
@@ -23,6 +24,7 @@ import (
 	"go.fd.io/govpp/binapi/ip"
 	"go.fd.io/govpp/binapi/ip_types"
 	"go.fd.io/govpp/binapi/memclnt"
+	"go.fd.io/govpp/binapi/memif"
 	"go.fd.io/govpp/binapi/vpe"
 	"go.fd.io/govpp/core"
 )
@@ -112,6 +114,75 @@ func check(conn *core.Connection) {
 	watcher.Close()
 }
 
+func configure(conn *core.Connection) {
+	ctx := context.Background()
+	memifs := memif.NewServiceClient(conn)
+	_, err := memifs.MemifSocketFilenameAddDelV2(ctx, &memif.MemifSocketFilenameAddDelV2{IsAdd: true, SocketID: 5, SocketFilename: "govpp.sock"})
+	must(err)
+	created, err := memifs.MemifCreateV2(ctx, &memif.MemifCreateV2{Role: memif.MEMIF_ROLE_API_MASTER, ID: 3, SocketID: 5, RingSize: 256, BufferSize: 2048})
+	must(err)
+	var names []string
+	dump, err := memifs.MemifDump(ctx, &memif.MemifDump{})
+	must(err)
+	for {
+		row, err := dump.Recv()
+		if err == io.EOF {
+			break
+		}
+		must(err)
+		names = append(names, row.IfName)
+	}
+	print(map[string]any{"step": "memif", "sw_if_index": created.SwIfIndex, "names": names})
+
+	ifs := interfaces.NewServiceClient(conn)
+	_, err = ifs.SwInterfaceSetFlags(ctx, &interfaces.SwInterfaceSetFlags{SwIfIndex: created.SwIfIndex, Flags: interface_types.IF_STATUS_API_FLAG_ADMIN_UP})
+	must(err)
+	sub, err := ifs.CreateVlanSubif(ctx, &interfaces.CreateVlanSubif{SwIfIndex: created.SwIfIndex, VlanID: 100})
+	must(err)
+	ips := ip.NewServiceClient(conn)
+	_, err = ips.IPTableAddDelV2(ctx, &ip.IPTableAddDelV2{IsAdd: true, CreateMfib: true, Table: ip.IPTable{TableID: 9, Name: "blue"}})
+	must(err)
+	_, err = ifs.SwInterfaceSetTable(ctx, &interfaces.SwInterfaceSetTable{SwIfIndex: sub.SwIfIndex, VrfID: 9})
+	must(err)
+	prefix, err := ip_types.ParseAddressWithPrefix("172.16.5.1/24")
+	must(err)
+	_, err = ifs.SwInterfaceAddDelAddress(ctx, &interfaces.SwInterfaceAddDelAddress{SwIfIndex: sub.SwIfIndex, IsAdd: true, Prefix: prefix})
+	must(err)
+	_, err = ifs.SwInterfaceSetFlags(ctx, &interfaces.SwInterfaceSetFlags{SwIfIndex: sub.SwIfIndex, Flags: interface_types.IF_STATUS_API_FLAG_ADMIN_UP})
+	must(err)
+	table, err := ifs.SwInterfaceGetTable(ctx, &interfaces.SwInterfaceGetTable{SwIfIndex: sub.SwIfIndex})
+	must(err)
+	var prefixes []string
+	routes, err := ips.IPRouteV2Dump(ctx, &ip.IPRouteV2Dump{Table: ip.IPTable{TableID: 9}})
+	must(err)
+	for {
+		row, err := routes.Recv()
+		if err == io.EOF {
+			break
+		}
+		must(err)
+		prefixes = append(prefixes, row.Route.Prefix.String())
+	}
+	print(map[string]any{"step": "vrf", "table": table.VrfID, "prefixes": prefixes})
+
+	_, err = memifs.MemifDelete(ctx, &memif.MemifDelete{SwIfIndex: 4242})
+	print(map[string]any{"step": "error", "text": fmt.Sprint(err)})
+	_, err = memifs.MemifDelete(ctx, &memif.MemifDelete{SwIfIndex: created.SwIfIndex})
+	must(err)
+	left, err := ifs.SwInterfaceDump(ctx, &interfaces.SwInterfaceDump{SwIfIndex: ^interface_types.InterfaceIndex(0)})
+	must(err)
+	rest := 0
+	for {
+		_, err := left.Recv()
+		if err == io.EOF {
+			break
+		}
+		must(err)
+		rest++
+	}
+	print(map[string]any{"step": "deleted", "left": rest})
+}
+
 // bench does one row per line of the standard input: `ROW COUNT WINDOW`.
 func bench(conn *core.Connection) {
 	lines := bufio.NewScanner(os.Stdin)
@@ -198,6 +269,8 @@ func main() {
 	must(err)
 	if os.Args[2] == "check" {
 		check(conn)
+	} else if os.Args[2] == "configure" {
+		configure(conn)
 	} else {
 		bench(conn)
 	}

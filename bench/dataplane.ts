@@ -1,0 +1,199 @@
+// The embedded dataplane at work: packets between two memifs through the graph in TypeScript, one processor, with
+// dpdk-testpmd as generator and sink on the other; and between two kernel namespaces by TAP.
+//
+//   node build/js/bench/dataplane.js [--seconds N] [CASE...]      one table
+//
+// The reference of the memif rows is testpmd itself in our place (mode io), run just before, on the same processor with
+// the same packets. On a shared machine quote the ratio.
+
+import { spawn } from 'node:child_process';
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { bridgeFrames, routeFrames, writeFrames } from './support/dataplane.js';
+import { Testpmd, haveTestpmd, steady } from './support/testpmd.js';
+
+const args = process.argv.slice(2);
+const secondsAt = args.indexOf('--seconds');
+const seconds = secondsAt >= 0 ? Number(args[secondsAt + 1]) : 5;
+const routesAt = args.indexOf('--routes');
+const routes = routesAt >= 0 ? Number(args[routesAt + 1]) : 1_000_000;
+const wanted = args.filter((arg) => /^[a-z]/.test(arg));
+const caseScript = fileURLToPath(new URL('./dataplane-case.js', import.meta.url));
+const folder = mkdtempSync(join(tmpdir(), 'node-vpp-bench-'));
+let sockets = 0;
+const newSocket = (): string => join(folder, `m${++sockets}.sock`);
+const sleep = (ms: number): Promise<void> => new Promise((resolve) => setTimeout(resolve, ms));
+const median = (values: readonly number[]): number => [...values].sort((a, b) => a - b)[values.length >> 1] ?? 0;
+
+interface Row {
+  name: string;
+  ours: string;
+  reference: string;
+  ratio: string;
+  target: string;
+  met: boolean;
+}
+
+interface CaseResult {
+  seconds: number[];
+  perCpuSecond: number;
+  vectorRate: number;
+  dropped: number;
+  [more: string]: unknown;
+}
+
+function runCase<T>(name: string, socket: string, more: readonly string[] = [], cpu = '0'): Promise<T> {
+  return new Promise((resolve, reject) => {
+    const command = [process.execPath, '--expose-gc', caseScript, name, socket, String(seconds), ...more];
+    const child = spawn('taskset', ['-c', cpu, ...command], { stdio: ['ignore', 'pipe', 'inherit'] });
+    let output = '';
+    child.stdout.on('data', (chunk: Buffer) => {
+      output += chunk.toString();
+    });
+    child.once('error', reject);
+    child.once('exit', (code) => {
+      if (code === 0) resolve(JSON.parse(output) as T);
+      else reject(new Error(`the case ${name} ended with ${code}`));
+    });
+  });
+}
+
+const client = (socket: string, id: number): string => `role=client,id=${id},socket=${socket},socket-abstract=no`;
+const server = (socket: string, id: number): string => `role=server,id=${id},socket=${socket},socket-abstract=no`;
+
+/** The outer side: packets that go round and round, or a capture that is replayed into the first port. */
+function generator(socket: string, capture: string | undefined): Testpmd {
+  const devices = [client(socket, 0), client(socket, 1)];
+  const common = { cpu: 1, devices, mode: 'io', mbufs: 40_000 };
+  if (capture === undefined) return new Testpmd({ ...common, more: ['--tx-first', '--burst=256', '--nb-cores=1'] });
+  return new Testpmd({
+    ...common,
+    before: [`net_pcap0,rx_pcap=${capture},infinite_rx=1`],
+    behind: ['net_null0'],
+    more: ['--burst=128', '--nb-cores=1'],
+  });
+}
+
+async function reference(capture: string | undefined): Promise<number> {
+  const socket = newSocket();
+  const middle = new Testpmd({
+    cpu: 0,
+    devices: [server(socket, 0), server(socket, 1)],
+    mode: 'io',
+    more: ['--burst=256', '--nb-cores=1'],
+  });
+  await sleep(2000);
+  const outer = generator(socket, capture);
+  await sleep((seconds + 5) * 1000);
+  // Each packet is received once by the middle.
+  const rate = steady(middle.seconds.rx);
+  await outer.stop();
+  await middle.stop();
+  return rate;
+}
+
+async function memifRow(
+  name: string,
+  label: string,
+  target: number,
+  capture?: string,
+): Promise<Row & { result: CaseResult }> {
+  const before = await reference(capture);
+  const socket = newSocket();
+  const running = runCase<CaseResult>(name, socket, [String(routes)]);
+  await sleep(name === 'ip4' ? 5000 : 1200);
+  const outer = generator(socket, capture);
+  let result: CaseResult;
+  try {
+    result = await running;
+  } finally {
+    await outer.stop();
+  }
+  const rate = median(result.seconds);
+  return {
+    name: label,
+    ours: `${(rate / 1e6).toFixed(2)} Mpps (${(result.perCpuSecond / 1e6).toFixed(2)} per CPU second), ${result.vectorRate.toFixed(0)} a burst`,
+    reference: `${(before / 1e6).toFixed(2)} Mpps`,
+    ratio: (rate / before).toFixed(2),
+    target: `>= ${target} Mpps`,
+    met: rate >= target * 1e6,
+    result,
+  };
+}
+
+const cases: Record<string, () => Promise<Row[]>> = {
+  async xconnect() {
+    return [await memifRow('xconnect', 'L2 cross-connect, both ways', 10)];
+  },
+  async bridge() {
+    const capture = join(folder, 'bridge.pcap');
+    writeFrames(capture, bridgeFrames());
+    return [await memifRow('bridge', 'bridge, 1,000 hosts a side', 6, capture)];
+  },
+  async ip4() {
+    const capture = join(folder, 'ip4.pcap');
+    writeFrames(capture, routeFrames(routes));
+    const row = await memifRow('ip4', `IPv4 over ${routes.toLocaleString('en')} routes`, 4, capture);
+    const { rss, arrays, loadMs } = row.result as unknown as { rss: number; arrays: number; loadMs: number };
+    const megabytes = (rss / 2 ** 20).toFixed(0);
+    return [
+      row,
+      {
+        name: `${routes.toLocaleString('en')} routes in memory`,
+        ours: `${megabytes} MB (arrays ${(arrays / 2 ** 20).toFixed(0)} MB), loaded in ${(loadMs / 1000).toFixed(1)} s`,
+        reference: '',
+        ratio: '',
+        target: '<= 200 MB',
+        met: rss <= 200 * 2 ** 20,
+      },
+    ];
+  },
+  async idle() {
+    const socket = newSocket();
+    const running = runCase<{ percent: number }>('idle', socket);
+    await sleep(700);
+    const outer = new Testpmd({ cpu: 1, devices: [client(socket, 0), client(socket, 1)], mode: 'rxonly' });
+    const { percent } = await running;
+    await outer.stop();
+    return [
+      {
+        name: 'idle, interrupt mode',
+        ours: `${percent.toFixed(2)} % CPU`,
+        reference: '',
+        ratio: '',
+        target: '0 % CPU',
+        met: percent < 0.5,
+      },
+    ];
+  },
+};
+
+const rows: Row[] = [];
+if (!haveTestpmd())
+  console.log('dpdk-testpmd is not installed (Debian: dpdk-dev, librte-net-memif23): nothing to compare with');
+else {
+  for (const [name, run] of Object.entries(cases)) {
+    if (wanted.length > 0 && !wanted.includes(name)) continue;
+    rows.push(...(await run()));
+  }
+}
+const columns = ['row', 'node-vpp', 'testpmd io', 'ratio', 'target'];
+const cells = rows.map((row) => [
+  row.name,
+  row.ours,
+  row.reference,
+  row.ratio,
+  `${row.target}${row.met ? '' : '  MISSED'}`,
+]);
+const widths = columns.map((column, i) => Math.max(column.length, ...cells.map((line) => line[i]!.length)));
+for (const line of [columns, ...cells]) {
+  console.log(
+    line
+      .map((cell, i) => cell.padEnd(widths[i]!))
+      .join('  ')
+      .trimEnd(),
+  );
+}
+rmSync(folder, { recursive: true, force: true });

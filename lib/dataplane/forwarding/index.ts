@@ -1,0 +1,2 @@
+export * from './control.js';
+export { openForwarder } from './forwarder.js';

@@ -1,0 +1,451 @@
+// Bridging: l2-input, l2-learn, l2-fwd, l2-flood and l2-output, with cross-connects, tag rewrites, split horizon groups,
+// BVIs and ARP termination. Behaves as the nodes of these names in VPP.
+
+import type { BridgeDomainFlags, BridgePortType } from './control.js';
+import { NO_INTERFACE } from './control.js';
+import { Node } from './graph.js';
+import type { TagEdit } from './interfaces.js';
+import { Feature, Mode } from './interfaces.js';
+import { MAX_LEARNT, MacFlag, MacTable } from './mac-table.js';
+import type { Plane } from './plane.js';
+import { Flag } from './vector.js';
+
+/** Bits of `BridgeDomain.flags`. */
+export const BridgeFlag = { learn: 1, forward: 2, flood: 4, uuFlood: 8, arpTerm: 16, arpUnicastForward: 32 } as const;
+
+export interface BridgeDomain {
+  readonly bdId: number;
+  readonly index: number;
+  flags: number;
+  ageMinutes: number;
+  members: { swIfIndex: number; shg: number; bvi: boolean }[];
+  bvi: number;
+  uuForward: number;
+  /** ARP termination: address as text (4 or 16 bytes joined) to MAC. */
+  readonly arp: Map<string, Uint8Array>;
+}
+
+/** What answers ARP and neighbour solicitations in place of a bridge's hosts; true when it has. */
+export type Terminate = (p: number, domain: BridgeDomain) => boolean;
+
+/** ACLs at the edges of the graph; false when the packet was dropped. */
+export type AclCheck = (p: number, swIfIndex: number, isInput: boolean, isIp6: boolean) => boolean;
+
+export class L2 {
+  readonly table = new MacTable();
+  readonly domains = new Map<number, BridgeDomain>();
+  readonly byIndex: (BridgeDomain | undefined)[] = [];
+  readonly #plane: Plane;
+  terminate: Terminate = () => false;
+  acl: AclCheck = () => true;
+
+  constructor(plane: Plane) {
+    this.#plane = plane;
+    this.#define();
+  }
+
+  add(bdId: number, flags: BridgeDomainFlags, ageMinutes: number): void {
+    let index = this.byIndex.findIndex((each) => each === undefined);
+    if (index < 0) index = this.byIndex.length;
+    const domain: BridgeDomain = {
+      bdId,
+      index,
+      flags: flagBits(flags),
+      ageMinutes,
+      members: [],
+      bvi: NO_INTERFACE,
+      uuForward: NO_INTERFACE,
+      arp: new Map(),
+    };
+    this.byIndex[index] = domain;
+    this.domains.set(bdId, domain);
+  }
+
+  remove(domain: BridgeDomain): void {
+    this.table.removeWhere((slot) => this.table.high[slot]! >>> 16 === domain.index);
+    this.byIndex[domain.index] = undefined;
+    this.domains.delete(domain.bdId);
+  }
+
+  setFlags(domain: BridgeDomain, flags: Partial<BridgeDomainFlags>): void {
+    for (const [name, bit] of Object.entries(BridgeFlag)) {
+      const wanted = flags[name as keyof BridgeDomainFlags];
+      if (wanted !== undefined) domain.flags = wanted ? domain.flags | bit : domain.flags & ~bit;
+    }
+  }
+
+  join(swIfIndex: number, domain: BridgeDomain, type: BridgePortType, shg: number): void {
+    const { interfaces } = this.#plane;
+    interfaces.mode[swIfIndex] = Mode.bridged;
+    interfaces.bridge[swIfIndex] = domain.index;
+    interfaces.shg[swIfIndex] = shg;
+    if (type === 'uu-fwd') {
+      domain.uuForward = swIfIndex;
+      return;
+    }
+    const bvi = type === 'bvi';
+    interfaces.isBvi[swIfIndex] = bvi ? 1 : 0;
+    const member = { swIfIndex, shg, bvi };
+    if (bvi) {
+      // The flood goes through the members backwards: the BVI comes last.
+      domain.bvi = swIfIndex;
+      domain.members.unshift(member);
+      const high = ((domain.index << 16) | interfaces.macHigh[swIfIndex]!) >>> 0;
+      this.table.set(high, interfaces.macLow[swIfIndex]!, swIfIndex, MacFlag.static | MacFlag.bvi | MacFlag.ageNot, 0);
+    } else domain.members.push(member);
+  }
+
+  /** Back to routing. */
+  leave(swIfIndex: number): void {
+    const { interfaces } = this.#plane;
+    const domain = this.byIndex[interfaces.bridge[swIfIndex]!];
+    if (domain !== undefined) {
+      domain.members = domain.members.filter((member) => member.swIfIndex !== swIfIndex);
+      if (domain.bvi === swIfIndex) domain.bvi = NO_INTERFACE;
+      if (domain.uuForward === swIfIndex) domain.uuForward = NO_INTERFACE;
+      this.table.removeWhere((slot) => this.table.interface[slot] === swIfIndex);
+    }
+    interfaces.mode[swIfIndex] = Mode.routed;
+    interfaces.bridge[swIfIndex] = NO_INTERFACE;
+    interfaces.isBvi[swIfIndex] = 0;
+    interfaces.shg[swIfIndex] = 0;
+    interfaces.crossTo[swIfIndex] = NO_INTERFACE;
+  }
+
+  /** Forgets what was learnt on an interface, as VPP does when it goes down. */
+  flushInterface(swIfIndex: number): void {
+    const { table } = this;
+    table.removeWhere((slot) => table.interface[slot] === swIfIndex && (table.flags[slot]! & MacFlag.ageNot) === 0);
+  }
+
+  /** A BVI has got another MAC address: its entry moves. Called before it is set. */
+  macChanged(swIfIndex: number, high: number, low: number): void {
+    const { interfaces } = this.#plane;
+    if (interfaces.isBvi[swIfIndex] !== 1) return;
+    const domain = interfaces.bridge[swIfIndex]! << 16;
+    this.table.remove((domain | interfaces.macHigh[swIfIndex]!) >>> 0, interfaces.macLow[swIfIndex]!);
+    this.table.set((domain | high) >>> 0, low, swIfIndex, MacFlag.static | MacFlag.bvi | MacFlag.ageNot, 0);
+  }
+
+  /** Forgets learnt addresses that have been silent for longer than their bridge domain allows. */
+  age(nowS: number): void {
+    const { table } = this;
+    let any = false;
+    for (const domain of this.domains.values()) if (domain.ageMinutes > 0) any = true;
+    if (!any) return;
+    table.removeWhere(
+      (slot) => {
+        const domain = this.byIndex[table.high[slot]! >>> 16];
+        if (domain === undefined || domain.ageMinutes === 0 || (table.flags[slot]! & MacFlag.ageNot) !== 0)
+          return false;
+        return nowS - table.seen[slot]! > domain.ageMinutes * 60;
+      },
+      (high, low, swIfIndex) => this.#tell('delete', high, low, swIfIndex),
+    );
+  }
+
+  #tell(kind: 'add' | 'move' | 'delete', high: number, low: number, swIfIndex: number): void {
+    const plane = this.#plane;
+    const { macEvent } = plane.events;
+    const domain = this.byIndex[high >>> 16];
+    if (macEvent === undefined || domain === undefined) return;
+    plane.later(() => macEvent(kind, domain.bdId, macText(high, low), swIfIndex));
+  }
+
+  #define(): void {
+    const plane = this.#plane;
+    const { vector, graph, interfaces } = plane;
+    const { table } = this;
+    const errors = {
+      l2Drop: graph.error('l2-input', 'drop', 'L2 input drops'),
+      filter: graph.error('l2-learn', 'filter_drop', 'Filter Mac Drop'),
+      violation: graph.error('l2-learn', 'mac_move_violate', 'L2 mac move violations'),
+      limit: graph.error('l2-learn', 'limit', 'L2 not learned due to limit', 'info'),
+      miss: graph.error('l2-learn', 'miss', 'L2 learn misses', 'info'),
+      move: graph.error('l2-learn', 'mac_move', 'L2 mac moves', 'info'),
+      flood: graph.error('l2-fwd', 'flood', 'L2 forward misses'),
+      reflect: graph.error('l2-fwd', 'reflect_drop', 'Reflection Drop'),
+      filterFwd: graph.error('l2-fwd', 'filter_drop', 'Filter Mac Drop'),
+      bviMac: graph.error('l2-fwd', 'bvi_bad_mac', 'BVI L3 MAC mismatch'),
+      bviType: graph.error('l2-fwd', 'bvi_ethertype', 'BVI packet with unhandled ethertype'),
+      noMembers: graph.error('l2-flood', 'no_members', 'L2 replication complete'),
+      shg: graph.error('l2-output', 'shg_drop', 'L2 split horizon drops'),
+      tags: graph.error('l2-output', 'vtr_drop', 'L2 output tag rewrite drops'),
+      tagsIn: graph.error('l2-input-vtr', 'drop', 'L2 input tag rewrite drops'),
+    };
+
+    /** What comes after learning. */
+    const forward = (p: number, domain: BridgeDomain, group: boolean): void => {
+      if (group) {
+        if ((domain.flags & BridgeFlag.flood) !== 0) graph.enqueue(Node.l2Flood, p);
+        else graph.drop(p, errors.l2Drop);
+      } else if ((domain.flags & BridgeFlag.forward) !== 0) graph.enqueue(Node.l2Fwd, p);
+      else if ((domain.flags & BridgeFlag.uuFlood) !== 0) graph.enqueue(Node.l2Flood, p);
+      else graph.drop(p, errors.l2Drop);
+    };
+
+    const input = (queue: Uint16Array, count: number): void => {
+      const { region, offset, rx, tx, memory, domain, shg, flags } = vector;
+      const { mode, features, crossTo, bridge } = interfaces;
+      const outQueue = graph.queues[Node.l2Output]!;
+      let outCount = graph.counts[Node.l2Output]!;
+      for (let i = 0; i < count; i++) {
+        const p = queue[i]!;
+        const index = rx[p]!;
+        const feature = features[index]!;
+        if ((feature & (Feature.tagIn | Feature.aclIn)) !== 0) {
+          if ((feature & Feature.tagIn) !== 0 && !editTags(p, interfaces.get(index).tagIn!)) {
+            graph.drop(p, errors.tagsIn);
+            continue;
+          }
+          if ((feature & Feature.aclIn) !== 0 && !this.#acl(p, index, true)) continue;
+        }
+        if (mode[index] === Mode.crossConnect) {
+          tx[p] = crossTo[index]!;
+          shg[p] = 0;
+          outQueue[outCount++] = p;
+          continue;
+        }
+        const bd = this.byIndex[bridge[index]!];
+        if (bd === undefined) {
+          graph.drop(p, errors.l2Drop);
+          continue;
+        }
+        domain[p] = bd.index;
+        const group = (memory[region[p]!]![offset[p]!]! & 1) !== 0;
+        shg[p] = (flags[p]! & Flag.fromBvi) !== 0 ? 0 : interfaces.shg[index]!;
+        if (group && (bd.flags & BridgeFlag.arpTerm) !== 0) {
+          // The answer goes to the queue that is kept here.
+          graph.counts[Node.l2Output] = outCount;
+          const answered = this.terminate(p, bd);
+          outCount = graph.counts[Node.l2Output]!;
+          if (answered) continue;
+        }
+        if ((bd.flags & BridgeFlag.learn) !== 0) graph.enqueue(Node.l2Learn, p);
+        else forward(p, bd, group);
+      }
+      graph.counts[Node.l2Output] = outCount;
+    };
+
+    const learn = (queue: Uint16Array, count: number): void => {
+      const { region, offset, rx, memory, domain } = vector;
+      const nowS = Math.floor(plane.now() / 1000) >>> 0;
+      const fwdQueue = graph.queues[Node.l2Fwd]!;
+      let fwdCount = graph.counts[Node.l2Fwd]!;
+      for (let i = 0; i < count; i++) {
+        const p = queue[i]!;
+        const bytes = memory[region[p]!]!;
+        const at = offset[p]!;
+        const high = ((domain[p]! << 16) | (bytes[at + 6]! << 8) | bytes[at + 7]!) >>> 0;
+        const low = ((bytes[at + 8]! << 24) | (bytes[at + 9]! << 16) | (bytes[at + 10]! << 8) | bytes[at + 11]!) >>> 0;
+        const slot = table.find(high, low);
+        const index = rx[p]!;
+        if (slot >= 0 && table.interface[slot] === index) table.seen[slot] = nowS;
+        else if (slot < 0) {
+          graph.errorCounts[errors.miss]!++;
+          if (table.learnt >= MAX_LEARNT) graph.errorCounts[errors.limit]!++;
+          else if ((high & 0xffff) !== 0 || low !== 0) {
+            table.set(high, low, index, 0, nowS);
+            this.#tell('add', high, low, index);
+          }
+        } else {
+          const known = table.flags[slot]!;
+          if ((known & (MacFlag.filter | MacFlag.static)) !== 0) {
+            graph.drop(p, (known & MacFlag.filter) !== 0 ? errors.filter : errors.violation);
+            continue;
+          }
+          graph.errorCounts[errors.move]!++;
+          table.set(high, low, index, 0, nowS);
+          this.#tell('move', high, low, index);
+        }
+        const bd = this.byIndex[domain[p]!]!;
+        const group = (bytes[at]! & 1) !== 0;
+        if (!group && (bd.flags & BridgeFlag.forward) !== 0) fwdQueue[fwdCount++] = p;
+        else forward(p, bd, group);
+      }
+      graph.counts[Node.l2Fwd] = fwdCount;
+    };
+
+    const fwd = (queue: Uint16Array, count: number): void => {
+      const { region, offset, rx, tx, memory, domain } = vector;
+      const outQueue = graph.queues[Node.l2Output]!;
+      let outCount = graph.counts[Node.l2Output]!;
+      for (let i = 0; i < count; i++) {
+        const p = queue[i]!;
+        const bytes = memory[region[p]!]!;
+        const at = offset[p]!;
+        const high = ((domain[p]! << 16) | (bytes[at]! << 8) | bytes[at + 1]!) >>> 0;
+        const low = ((bytes[at + 2]! << 24) | (bytes[at + 3]! << 16) | (bytes[at + 4]! << 8) | bytes[at + 5]!) >>> 0;
+        const slot = table.find(high, low);
+        if (slot < 0) {
+          const bd = this.byIndex[domain[p]!]!;
+          if (bd.uuForward !== NO_INTERFACE && bd.uuForward !== rx[p]) {
+            tx[p] = bd.uuForward;
+            outQueue[outCount++] = p;
+          } else if ((bd.flags & BridgeFlag.uuFlood) !== 0) graph.enqueue(Node.l2Flood, p);
+          else graph.drop(p, errors.flood);
+          continue;
+        }
+        const to = table.interface[slot]!;
+        const known = table.flags[slot]!;
+        if (to === rx[p]) graph.drop(p, errors.reflect);
+        else if ((known & MacFlag.filter) !== 0) graph.drop(p, errors.filterFwd);
+        else if ((known & MacFlag.bvi) !== 0) toBvi(p, to);
+        else {
+          tx[p] = to;
+          outQueue[outCount++] = p;
+        }
+      }
+      graph.counts[Node.l2Output] = outCount;
+    };
+
+    const flood = (queue: Uint16Array, count: number): void => {
+      for (let i = 0; i < count; i++) {
+        const p = queue[i]!;
+        const bd = this.byIndex[vector.domain[p]!]!;
+        const from = vector.rx[p]!;
+        const group = vector.shg[p]!;
+        let last: BridgeDomain['members'][number] | undefined;
+        for (let m = bd.members.length - 1; m >= 0; m--) {
+          const member = bd.members[m]!;
+          if (member.swIfIndex === from || (group !== 0 && member.shg === group)) continue;
+          // One behind: the last gets the packet itself.
+          if (last !== undefined) {
+            const q = vector.clone(p);
+            if (q < 0) {
+              plane.noBuffer(p);
+              break;
+            }
+            vector.tx[q] = last.swIfIndex;
+            graph.enqueue(Node.l2Output, q);
+          }
+          last = member;
+        }
+        if (last === undefined) graph.drop(p, errors.noMembers);
+        else if (last.bvi) toBvi(p, last.swIfIndex);
+        else {
+          vector.tx[p] = last.swIfIndex;
+          graph.enqueue(Node.l2Output, p);
+        }
+      }
+    };
+
+    /** Leaves the bridge domain for the router. */
+    const toBvi = (p: number, bvi: number): void => {
+      const bytes = vector.memory[vector.region[p]!]!;
+      const at = vector.offset[p]!;
+      const high = (bytes[at]! << 8) | bytes[at + 1]!;
+      if ((high & 0x100) === 0) {
+        const low = ((bytes[at + 2]! << 24) | (bytes[at + 3]! << 16) | (bytes[at + 4]! << 8) | bytes[at + 5]!) >>> 0;
+        if (high !== interfaces.macHigh[bvi] || low !== interfaces.macLow[bvi]) {
+          graph.drop(p, errors.bviMac);
+          return;
+        }
+      }
+      if (!plane.hop(p)) return;
+      vector.rx[p] = bvi;
+      vector.flags[p] = vector.flags[p]! & ~Flag.fromBvi;
+      interfaces.count(bvi, 'rxPackets');
+      interfaces.count(bvi, 'rxBytes', vector.length[p]! - (vector.l3[p]! - at));
+      const type = vector.etherType[p]!;
+      if (interfaces.up[bvi] === 0) graph.drop(p, errors.l2Drop);
+      else if (type === 0x0800) graph.enqueue(Node.ip4Input, p);
+      else if (type === 0x86dd) graph.enqueue(Node.ip6Input, p);
+      else if (type === 0x0806) graph.enqueue(Node.arpInput, p);
+      else graph.drop(p, errors.bviType);
+    };
+
+    const output = (queue: Uint16Array, count: number): void => {
+      const { tx, shg } = vector;
+      const { features } = interfaces;
+      const outQueue = graph.queues[Node.interfaceOutput]!;
+      let outCount = graph.counts[Node.interfaceOutput]!;
+      for (let i = 0; i < count; i++) {
+        const p = queue[i]!;
+        const index = tx[p]!;
+        const group = interfaces.shg[index]!;
+        if (group !== 0 && group === shg[p]) {
+          graph.drop(p, errors.shg);
+          continue;
+        }
+        const feature = features[index]!;
+        if ((feature & (Feature.tagOut | Feature.aclOut)) !== 0) {
+          if ((feature & Feature.aclOut) !== 0 && !this.#acl(p, index, false)) continue;
+          if ((feature & Feature.tagOut) !== 0 && !headTags(p, interfaces.get(index).tagOut!)) {
+            graph.drop(p, errors.tags);
+            continue;
+          }
+        }
+        outQueue[outCount++] = p;
+      }
+      graph.counts[Node.interfaceOutput] = outCount;
+    };
+
+    /** Writes the edited tags as the packet's head. */
+    const headTags = (p: number, edit: TagEdit): boolean => {
+      if (vector.headLength[p]! > 0 && !vector.flatten(p)) return false;
+      const at = vector.offset[p]!;
+      if (vector.l3[p]! - at - 14 < edit.pop) return false;
+      const { push } = edit;
+      const room = vector.allocate(12 + push.length);
+      if (room < 0) return false;
+      const bytes = vector.memory[vector.region[p]!]!;
+      const { scratch } = vector;
+      for (let i = 0; i < 12; i++) scratch[room + i] = bytes[at + i]!;
+      for (let i = 0; i < push.length; i++) scratch[room + 12 + i] = push[i]!;
+      vector.headAt[p] = room;
+      vector.headLength[p] = 12 + push.length;
+      vector.skip[p] = 12 + edit.pop;
+      return true;
+    };
+
+    /** The same, and the packet is a plain frame again: later nodes read it. */
+    const editTags = (p: number, edit: TagEdit): boolean => headTags(p, edit) && vector.flatten(p);
+
+    graph.define(Node.l2Input, input, (p) => `l2-input: sw_if_index ${vector.rx[p]!} ${macsOf(p)}`);
+    graph.define(
+      Node.l2Learn,
+      learn,
+      (p) => `l2-learn: sw_if_index ${vector.rx[p]!} ${macsOf(p)} bd_index ${vector.domain[p]!}`,
+    );
+    graph.define(
+      Node.l2Fwd,
+      fwd,
+      (p) => `l2-fwd: sw_if_index ${vector.rx[p]!} ${macsOf(p)} bd_index ${vector.domain[p]!}`,
+    );
+    graph.define(
+      Node.l2Flood,
+      flood,
+      (p) => `l2-flood: sw_if_index ${vector.rx[p]!} ${macsOf(p)} bd_index ${vector.domain[p]!}`,
+    );
+    graph.define(Node.l2Output, output, (p) => `l2-output: sw_if_index ${vector.tx[p]!} ${macsOf(p)}`);
+
+    const macsOf = (p: number): string => {
+      const bytes = vector.memory[vector.region[p]!]!;
+      const at = vector.offset[p]!;
+      const text = (from: number): string =>
+        Array.from(bytes.subarray(from, from + 6), (byte) => byte.toString(16).padStart(2, '0')).join(':');
+      return `dst ${text(at)} src ${text(at + 6)}`;
+    };
+  }
+
+  /** ACLs look at IP only; VPP lets other types pass a list of theirs that has no rule for them. */
+  #acl(p: number, index: number, isInput: boolean): boolean {
+    const type = this.#plane.vector.etherType[p]!;
+    if (type === 0x0800) return this.acl(p, index, isInput, false);
+    if (type === 0x86dd) return this.acl(p, index, isInput, true);
+    return true;
+  }
+}
+
+function flagBits(flags: BridgeDomainFlags): number {
+  let bits = 0;
+  for (const [name, bit] of Object.entries(BridgeFlag)) if (flags[name as keyof BridgeDomainFlags]) bits |= bit;
+  return bits;
+}
+
+/** Text of a MAC from the two words of a table key. */
+export function macText(high: number, low: number): string {
+  const value = [high >>> 8, high, low >>> 24, low >>> 16, low >>> 8, low];
+  return value.map((byte) => (byte & 255).toString(16).padStart(2, '0')).join(':');
+}

@@ -1,0 +1,144 @@
+// A TAP: frames come and go one system call each, many in one call into C++; segments of up to 64 KiB where the kernel
+// may send them.
+
+import { formatMac } from '../../net/index.js';
+import { type NativeTapOptions, type NativeTapPort, native } from '../../native.js';
+import type { InterfaceStatus, TapInterface } from './control.js';
+import { KernelPort, NEEDS_CSUM, headerLength, setOffload, systemError } from './kernel-port.js';
+import type { PortEvents } from './port.js';
+import { macBytes, prefixParts } from './values.js';
+import { Flag, SLOTS, type Vector } from './vector.js';
+
+/** Words of a packet in the tables that C++ fills and reads: native/port/tap.h. */
+const RECEIVED_WORDS = 8;
+const SENT_WORDS = 8;
+
+export class TapPort extends KernelPort {
+  readonly inputNode = 'virtio-input';
+  readonly offload: boolean;
+  readonly #native: NativeTapPort;
+  #memory: Uint8Array;
+  #regions: Uint8Array[] = [];
+  readonly #received: Uint32Array;
+  readonly #sent = new Uint32Array(SLOTS * SENT_WORDS);
+  #closed = false;
+
+  constructor(spec: TapInterface, events: PortEvents) {
+    super(spec.swIfIndex, spec.rxMode, events);
+    const options: { -readonly [K in keyof NativeTapOptions]: NativeTapOptions[K] } = {};
+    if (spec.hostName !== undefined) options.name = spec.hostName;
+    if (spec.hostNamespace !== undefined) options.namespace = spec.hostNamespace;
+    if (spec.hostMac !== undefined) options.mac = macBytes(spec.hostMac);
+    if (spec.hostMtu !== undefined) options.mtu = spec.hostMtu;
+    if (spec.hostIp4 !== undefined) options.ip4 = prefixParts(spec.hostIp4);
+    if (spec.hostIp6 !== undefined) options.ip6 = prefixParts(spec.hostIp6);
+    if (spec.hostIp4Gateway !== undefined) options.gateway4 = prefixParts({ address: spec.hostIp4Gateway, length: 32 });
+    if (spec.hostIp6Gateway !== undefined)
+      options.gateway6 = prefixParts({ address: spec.hostIp6Gateway, length: 128 });
+    if (spec.hostBridge !== undefined) options.bridge = spec.hostBridge;
+    if (spec.persist !== undefined) options.persist = spec.persist;
+    if (spec.gso !== undefined) options.gso = spec.gso;
+    try {
+      this.#native = new (native().TapPort)(options, this.onReadable, this.onLink);
+    } catch (error) {
+      throw systemError(error);
+    }
+    this.offload = this.#native.gso;
+    this.linkUp = this.#native.running;
+    this.#memory = new Uint8Array(this.#native.memory);
+    this.#received = new Uint32Array(this.#native.slots * RECEIVED_WORDS);
+  }
+
+  get mtu(): number {
+    return this.#native.mtu;
+  }
+
+  get status(): Partial<InterfaceStatus> {
+    return { hostName: this.#native.name, hostMac: formatMac(this.#native.mac), gso: this.#native.gso };
+  }
+
+  protected watch(on: boolean): void {
+    if (!this.#closed) this.#native.watch(on);
+  }
+
+  protected refNative(ref: boolean): void {
+    if (!this.#closed) this.#native.setRef(ref);
+  }
+
+  setMtu(mtu: number): void {
+    try {
+      this.#native.setMtu(mtu);
+    } catch (error) {
+      throw systemError(error);
+    }
+  }
+
+  take(vector: Vector, max: number): number {
+    if (this.#closed) return 0;
+    const table = this.#received;
+    const count = this.#native.receive(table, max);
+    if (count <= 0) {
+      if (count < 0) {
+        // The kernel's side was deleted; it will never be readable again, and always be ready.
+        this.stop();
+        this.onLink(false);
+      }
+      return 0;
+    }
+    if (this.#regions[0] !== vector.scratch) this.#regions = [vector.scratch, this.#memory];
+    vector.reset(this.#regions);
+    for (let i = 0, w = 0; i < count; i++, w += RECEIVED_WORDS) {
+      const p = vector.add(1, table[w]!, table[w + 1]!, this.swIfIndex);
+      const flags = table[w + 2]!;
+      setOffload(vector, p, flags & 255, flags >>> 8, table[w + 3]!, table[w + 4]!, table[w + 5]!);
+    }
+    return count;
+  }
+
+  done(): void {
+    // The slots are free as soon as nobody reads them.
+  }
+
+  send(vector: Vector, slots: Uint16Array, count: number): number {
+    if (this.#closed || !this.linkUp) return 0;
+    const table = this.#sent;
+    const { headAt, headLength: heads, skip, region, offset, length, flags } = vector;
+    let from = 0;
+    while (from < count) {
+      const source = region[slots[from]!]!;
+      let i = from;
+      let w = 0;
+      for (; i < count; i++, w += SENT_WORDS) {
+        const p = slots[i]!;
+        if (region[p] !== source) break;
+        table[w] = headAt[p]!;
+        table[w + 1] = heads[p]!;
+        table[w + 2] = offset[p]! + skip[p]!;
+        table[w + 3] = length[p]! - skip[p]!;
+        if ((flags[p]! & Flag.offload) !== 0) {
+          table[w + 4] = NEEDS_CSUM | (vector.gsoType[p]! << 8);
+          table[w + 5] = vector.gsoSize[p]! | (headerLength(vector, p) << 16);
+          table[w + 6] = vector.csumStart[p]! | (vector.csumOffset[p]! << 16);
+        } else table[w + 4] = table[w + 5] = table[w + 6] = 0;
+      }
+      const sent = this.#native.send(vector.scratch, vector.memory[source]!, table, i - from);
+      if (sent < i - from) return from + sent;
+      from = i;
+    }
+    return count;
+  }
+
+  flush(): void {
+    // Every write has woken the kernel.
+  }
+
+  close(): Promise<void> {
+    if (this.#closed) return Promise.resolve();
+    this.stop();
+    this.#closed = true;
+    this.#regions = [];
+    this.#memory = new Uint8Array(0);
+    this.#native.close();
+    return new Promise((resolve) => setImmediate(resolve));
+  }
+}

@@ -1,0 +1,73 @@
+// A TAP: a kernel interface whose frames come and go through a descriptor, each with a virtio_net_hdr in
+// front.
+//
+//   memory   slot | slot | slot …      one frame each; `receive` fills them, the reader looks at them in
+//   place table    8 words a packet, the same both ways (see kPacketWords)
+
+#pragma once
+
+#include <memory>
+
+#include "port/netns.h"
+#include "sys/shared_memory.h"
+
+namespace nodevpp::port {
+
+struct TapOptions {
+  std::string name; // empty: the kernel chooses
+  std::string host_namespace;
+  bool has_mac = false;
+  Mac mac{};
+  int mtu = 0;
+  IpAddress ip4;
+  IpAddress ip6;
+  IpAddress gateway4;
+  IpAddress gateway6;
+  std::string bridge;
+  bool persist = false;
+  bool gso = false;
+};
+
+// Words of a received packet: offset in the memory, length, flags | gso_type << 8, gso_size, csum_start,
+// csum_offset, hdr_len, 0.
+constexpr size_t kReceivedWords = 8;
+// Words of a packet to send: head (at, length), rest (from, length), flags | gso_type << 8,
+// gso_size | hdr_len << 16, csum_start | csum_offset << 16, 0.
+constexpr size_t kSentWords = 8;
+
+class Tap {
+public:
+  static Failure open(const TapOptions& options, std::unique_ptr<Tap>* out);
+
+  int fd() const { return fd_.get(); }
+  int link_fd() const { return link_.fd(); }
+  bool link_update() { return link_.update(); }
+  bool running() const { return link_.running(); }
+  const std::string& name() const { return name_; }
+  const Mac& mac() const { return mac_; }
+  int mtu() const { return mtu_; }
+  bool gso() const { return gso_; }
+  const std::shared_ptr<sys::Mapping>& memory() const { return memory_; }
+  size_t slots() const { return slots_; }
+
+  // Reads up to `max` frames into the slots; -1 when the kernel's side is gone.
+  int receive(uint32_t* table, size_t max);
+  // Writes frames until one does not fit or is wrong; returns how many went.
+  size_t send(const uint8_t* head, size_t head_size, const uint8_t* rest, size_t rest_size,
+              const uint32_t* table, size_t count);
+  Failure set_mtu(int mtu);
+
+private:
+  sys::Fd fd_;
+  LinkWatch link_;
+  std::string name_;
+  std::string namespace_;
+  Mac mac_{};
+  int mtu_ = 1500;
+  bool gso_ = false;
+  size_t slots_ = 0;
+  size_t stride_ = 0;
+  std::shared_ptr<sys::Mapping> memory_;
+};
+
+} // namespace nodevpp::port
