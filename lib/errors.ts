@@ -132,7 +132,6 @@ export type StatsReason =
   | 'SPACE'
   | 'SYSTEM'
   | 'TIMEOUT'
-  | 'TYPE'
   | 'VERSION';
 
 /** A stats segment could not be got, read or written. */

@@ -12,6 +12,7 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { openMemif } from 'node-vpp/memif';
 import { PcapngReader, arpRequestFrame, describeFrame, icmpEchoFrame, udpFrame } from 'node-vpp/net';
+import { InterfaceCounters, createStatsSegment } from 'node-vpp/stats/writer';
 import { sourcesBelow, testDocExamples } from './support/doc-examples.js';
 
 const root = fileURLToPath(new URL('../../..', import.meta.url));
@@ -41,6 +42,16 @@ const udp = udpFrame({ ...link, sourcePort: 5000, destinationPort: 53, payload: 
 const arp = arpRequestFrame({ senderMac: us.sourceMac, senderIp: link.source, targetIp: link.destination });
 const ping = icmpEchoFrame({ ...link, identifier: 7, sequence: 1, payload: Buffer.from('hello') });
 const socket = (name: string): string => join(folder, name);
+
+/** A segment with one interface, on a socket that the example is given. Made before the example has started. */
+function serveStats(name: string): { interfaces: InterfaceCounters } {
+  const segment = createStatsSegment({ sizeBytes: 1 << 20, updateIntervalMs: 0 });
+  t.teardown(() => segment.close());
+  const interfaces = new InterfaceCounters(segment);
+  interfaces.add(1, 'memif0/0');
+  segment.listen(socket(name));
+  return { interfaces };
+}
 
 const programs: readonly Program[] = [
   {
@@ -131,6 +142,31 @@ const programs: readonly Program[] = [
     },
   },
   {
+    name: 'interface-rates',
+    args: [socket('rates.sock'), '0.1'],
+    use: async (t, { child, printed }) => {
+      const { interfaces } = serveStats('rates.sock');
+      const traffic = setInterval(() => interfaces.combined.rx.thread(0).add(1, 10, 640), 10);
+      await printed(/^memif0\/0: rx \d+ pkt\/s [\d.]+ Mbit\/s, tx 0 pkt\/s 0\.00 Mbit\/s, drops 0\/s$/m);
+      clearInterval(traffic);
+      child.kill('SIGINT');
+      t.pass('it prints rates');
+    },
+  },
+  {
+    name: 'stats-exporter',
+    args: [socket('exporter.sock'), '0'],
+    use: async (t, { child, printed, output }) => {
+      serveStats('exporter.sock').interfaces.combined.rx.thread(0).add(1, 10, 640);
+      await printed(/^http:.*\n/);
+      const answer = await fetch(output().trim());
+      t.match(answer.headers.get('content-type'), /^text\/plain; version=0\.0\.4/);
+      t.match(await answer.text(), /^vpp_interface_rx_packets_total\{interface="memif0\/0",sw_if_index="1"\} 10$/m);
+      t.equal((await fetch(output().trim().replace('/metrics', '/'))).status, 404);
+      child.kill('SIGINT');
+    },
+  },
+  {
     name: 'capture-pcapng',
     args: [socket('capture.sock'), socket('capture.pcapng'), '3'],
     use: async (t, { printed }) => {
@@ -146,6 +182,13 @@ const programs: readonly Program[] = [
       );
       const last = records.at(-1);
       t.ok(last?.type === 'statistics' && last.received === 3n);
+    },
+  },
+  {
+    name: 'embedded-router',
+    args: [],
+    use: async (_t, { printed }) => {
+      await printed(/received 02:fe:00:00:00:01 > 02:fe:00:00:01:01, IPv4 10\.0\.0\.2\.1000 > 10\.1\.0\.2\.2000: UDP/);
     },
   },
 ];

@@ -28,6 +28,7 @@ const packages = [
   ['iproute2', '/sbin/ip'],
   ['iputils-ping', '/usr/bin/ping'],
   ['iperf3', '/usr/bin/iperf3'],
+  ['prometheus', '/usr/bin/prometheus'],
 ];
 
 const args = process.argv.slice(2);

@@ -53,9 +53,13 @@ export function register(program: Command): void {
     });
   stats
     .command('top')
-    .description('a live table of interfaces, nodes or errors; keys: i n e view, s S sort, r reverse, / filter, z zeros, q end')
+    .description(
+      'a live table of interfaces, nodes or errors; keys: i n e view, s S sort, r reverse, / filter, z zeros, q end',
+    )
     .addOption(
-      new Option('--view <view>', 'what to show first').choices(['interfaces', 'nodes', 'errors']).default('interfaces'),
+      new Option('--view <view>', 'what to show first')
+        .choices(['interfaces', 'nodes', 'errors'])
+        .default('interfaces'),
     )
     .option('--sort <column>', 'column to sort by, as in its heading')
     .option('--reverse', 'least first')

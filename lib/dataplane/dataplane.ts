@@ -82,7 +82,7 @@ export class Dataplane extends EventEmitter<DataplaneEvents> {
 
   /** Runs a command of VPP's command line (`show interface`); what it prints. */
   command(text: string): string {
-    return runCommand(this.#state, text);
+    return runCommand(this.#state, text).text;
   }
 
   /** Stops serving and forwarding. */

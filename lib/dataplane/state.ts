@@ -44,6 +44,7 @@ export class State {
   readonly forwarder: Forwarder;
   readonly identity: Identity;
   readonly startedAt: number;
+  readonly startedDate = new Date();
   readonly interfaces: Interfaces;
   readonly loopbacks: Loopbacks;
   readonly memifs: Memifs;

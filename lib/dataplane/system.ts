@@ -18,5 +18,8 @@ export function registerSystemMessages(state: State): void {
     retval: 0,
     thread_data: [{ id: 0, name: 'vpp_main', type: '', pid: identity.pid, cpu_id: 0, core: 0, cpu_socket: 0 }],
   }));
-  handlers.on('cli_inband', ({ cmd }) => ({ retval: 0, reply: runCommand(state, cmd) }));
+  handlers.on('cli_inband', ({ cmd }) => {
+    const { text, done } = runCommand(state, cmd);
+    return { retval: done ? 0 : -1, reply: text };
+  });
 }

@@ -1,7 +1,7 @@
 // `node-vpp/stats`: VPP's stats segment, read in place. What writes one is `node-vpp/stats/writer`.
 
 export { connectStats, openStatsImage, Stats, StatsImage } from './stats.js';
-export type { StatsEvents, StatsOptions, SubscribeOptions, Update } from './stats.js';
+export type { StatsEvents, StatsOptions, SubscribeOptions } from './stats.js';
 export { StatsSource } from './source.js';
 export type { FromSnapshot } from './source.js';
 export type { AccessOptions } from './access.js';

@@ -61,6 +61,7 @@ export class Link extends EventEmitter<LinkEvents> {
   #heartbeat: bigint | undefined;
   #heartbeatAt: number;
   #probing = false;
+  #suspectedAt = -Infinity;
   readonly #now: () => number;
 
   constructor(options: LinkOptions) {
@@ -136,6 +137,15 @@ export class Link extends EventEmitter<LinkEvents> {
     this.#retryMs = this.options.retryMinMs;
     this.emit('disconnected', reason);
     this.retry();
+  }
+
+  /** Somebody found the segment garbled: looks, at most once a second, whether there is another one by now. */
+  suspect(): void {
+    const segment = this.#segment;
+    const now = this.#now();
+    if (segment === undefined || this.#probing || now - this.#suspectedAt < this.options.retryMaxMs) return;
+    this.#suspectedAt = now;
+    this.#startProbe(segment);
   }
 
   close(): void {
@@ -232,10 +242,14 @@ export class Link extends EventEmitter<LinkEvents> {
       this.#heartbeat = heartbeat;
       this.#heartbeatAt = now;
     } else if (now - this.#heartbeatAt >= staleMs && !this.#probing) {
-      this.#probing = true;
       this.#heartbeatAt = now;
-      this.#probe(segment).finally(() => (this.#probing = false));
+      this.#startProbe(segment);
     }
+  }
+
+  #startProbe(segment: Segment): void {
+    this.#probing = true;
+    void this.#probe(segment).finally(() => (this.#probing = false));
   }
 
   /** Connects once more: another segment, or nobody who hands one out, means that ours is dead. */

@@ -48,6 +48,8 @@ export interface SnapshotContext {
   readonly previous?: { readonly capture: Capture; readonly monotonicMs: number } | undefined;
   /** Whether the segment is another than that of the snapshot before. */
   readonly restarted?: boolean;
+  /** Intervals of a subscription that passed without a snapshot. */
+  readonly missed?: number;
 }
 
 /** The segment at one moment. */
@@ -58,6 +60,11 @@ export class Snapshot {
   readonly intervalMs: number | undefined;
   /** Whether VPP was restarted since the snapshot before. There are no deltas then. */
   readonly restarted: boolean;
+  /**
+   * Intervals of a subscription that passed without a snapshot since the one before: the consumer was busy, or VPP was
+   * away or busy.
+   */
+  readonly missed: number;
   /** Changes of structure so far. */
   readonly epoch: number;
   /** @internal */
@@ -72,6 +79,7 @@ export class Snapshot {
     this.time = context.time;
     this.monotonicMs = context.monotonicMs;
     this.restarted = context.restarted ?? false;
+    this.missed = context.missed ?? 0;
     this.epoch = capture.directory.epoch;
     this.#previous = context.previous?.capture;
     this.intervalMs = context.previous === undefined ? undefined : context.monotonicMs - context.previous.monotonicMs;

@@ -80,13 +80,17 @@ export abstract class StatsSource {
   }
 
   /** @internal */
-  protected take(patterns: readonly Pattern[], since?: Snapshot, restarted = false): Snapshot {
+  protected take(
+    patterns: readonly Pattern[],
+    since?: Snapshot,
+    more: { readonly restarted?: boolean; readonly missed?: number } = {},
+  ): Snapshot {
     const captured = this.reading((reader) => reader.capture(patterns));
     return new Snapshot(captured, {
       time: Date.now(),
       monotonicMs: performance.now(),
       previous: since === undefined ? undefined : { capture: since.capture, monotonicMs: since.monotonicMs },
-      restarted,
+      ...more,
     });
   }
 

@@ -44,13 +44,6 @@ export interface SubscribeOptions {
   signal?: AbortSignal;
 }
 
-/** A snapshot of a subscription. */
-export interface Update {
-  readonly snapshot: Snapshot;
-  /** Intervals that passed without a snapshot since the one before: the consumer was busy, or VPP was away or busy. */
-  readonly missed: number;
-}
-
 /**
  * Connects to a VPP's stats.
  *
@@ -152,6 +145,7 @@ export class Stats extends StatsSource implements AsyncDisposable {
       return work(reader);
     } catch (error) {
       if (error instanceof StatsError && error.reason === 'LOST') this.#link.lose(error);
+      if (error instanceof StatsError && error.reason === 'CORRUPT') this.#link.suspect();
       throw error;
     }
   }
@@ -164,7 +158,7 @@ export class Stats extends StatsSource implements AsyncDisposable {
   get pid(): number {
     return this.#link.pid;
   }
-  /** Whether the segment is sealed against truncation. VPP's is not; then it is guarded. */
+  /** Whether the segment is sealed against truncation. One that is not (huge pages) is guarded: see SECURITY.md. */
   get sealed(): boolean {
     return this.#link.sealed;
   }
@@ -213,12 +207,12 @@ export class Stats extends StatsSource implements AsyncDisposable {
    *
    * @example
    * ```ts no-run
-   * for await (const { snapshot } of stats.subscribe('/interfaces/.*\/rx$', { intervalMs: 1000 })) {
+   * for await (const snapshot of stats.subscribe('/interfaces/.*\/rx$', { intervalMs: 1000 })) {
    *   for (const name of snapshot.names()) console.log(name, snapshot.reading(name)?.rate);
    * }
    * ```
    */
-  async *subscribe(patterns?: Patterns, options: SubscribeOptions = {}): AsyncGenerator<Update, void, undefined> {
+  async *subscribe(patterns?: Patterns, options: SubscribeOptions = {}): AsyncGenerator<Snapshot, void, undefined> {
     const { intervalMs = 1000, signal } = options;
     if (!(intervalMs >= 1)) throw new ArgumentRangeError(`intervalMs of stats is at least 1, not ${intervalMs}`);
     const list = patternList(patterns);
@@ -241,7 +235,7 @@ export class Stats extends StatsSource implements AsyncDisposable {
           previous = undefined;
         }
         reader = now;
-        snapshot = this.take(list, previous, restarted);
+        snapshot = this.take(list, previous, { restarted, missed });
       } catch (error) {
         const reason = error instanceof StatsError ? error.reason : undefined;
         if (reason === 'CLOSED') return;
@@ -254,10 +248,10 @@ export class Stats extends StatsSource implements AsyncDisposable {
         }
       }
       if (snapshot !== undefined) {
-        yield { snapshot, missed };
+        missed = 0;
+        yield snapshot;
         previous = snapshot;
         restarted = false;
-        missed = 0;
       } else missed++;
       due += intervalMs;
       const late = performance.now() - due;

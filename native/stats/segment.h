@@ -5,8 +5,9 @@
 //   open()      connected, nothing received yet; the socket becomes readable when VPP has accepted
 //   receive()   pending | segment | failed
 //
-// What is in the mapping is for its reader to check. VPP does not seal its segment, so whoever holds it can
-// truncate it under us: such mappings are guarded (sys/guard.h), and lost() tells.
+// What is in the mapping is for its reader to check. VPP seals a segment of normal pages against shrinking; one
+// of huge pages, or of another writer, can be truncated under us: such mappings are guarded (sys/guard.h), and
+// lost() tells.
 
 #pragma once
 

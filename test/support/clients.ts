@@ -37,6 +37,21 @@ export function govpp(): { command: string[] } | { missing: string } {
   return failed === undefined ? { command: [binary] } : { missing: failed };
 }
 
+/** The command that runs test/clients/papi-stats.py, or why it cannot. */
+export function papiStats(): { command: string[] } | { missing: string } {
+  const client = papi();
+  if ('missing' in client) return client;
+  return { command: [client.command[0]!, join(root, 'test/clients/papi-stats.py')] };
+}
+
+/** The command that runs test/clients/govpp-stats, or why it cannot. */
+export function govppStats(): { command: string[] } | { missing: string } {
+  const binary = join(cache, 'govpp-stats');
+  mkdirSync(cache, { recursive: true });
+  const failed = tool('go', ['build', '-o', binary, '.'], join(root, 'test/clients/govpp-stats'));
+  return failed === undefined ? { command: [binary] } : { missing: failed };
+}
+
 /** The command that runs test/clients/gomemif, or why it cannot. */
 export function gomemif(): { command: string[] } | { missing: string } {
   const binary = join(cache, 'gomemif');

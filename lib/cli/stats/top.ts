@@ -37,7 +37,9 @@ export class TopState {
     const sort = flags.sort === undefined ? columns[flags.view][0]!.key : columnOf(flags.view, flags.sort);
     if (sort === undefined) {
       const names = ['name', ...columns[flags.view].map(({ heading }) => heading)];
-      throw new ArgumentRangeError(`${flags.view} cannot be sorted by ${flags.sort ?? ''}; there are: ${names.join(', ')}`);
+      throw new ArgumentRangeError(
+        `${flags.view} cannot be sorted by ${flags.sort ?? ''}; there are: ${names.join(', ')}`,
+      );
     }
     this.sort = sort;
     this.reverse = flags.reverse === true;
@@ -84,7 +86,7 @@ export class TopState {
 }
 
 /** The keys in a piece of input. */
-export const keysIn = (text: string): string[] => text.match(/\x1b\[[0-9;]*[A-Za-z~]|[\s\S]/g) ?? [];  
+export const keysIn = (text: string): string[] => text.match(/\x1b\[[0-9;]*[A-Za-z~]|[\s\S]/g) ?? [];
 
 /** Shows the table. */
 export async function top(flags: TopFlags): Promise<void> {
@@ -106,22 +108,28 @@ export async function top(flags: TopFlags): Promise<void> {
 function snapshots(source: Stats | StatsImage, flags: TopFlags, signal: AbortSignal) {
   const patterns = [...new Set(Object.values(patternsOf).flat())];
   if ('subscribe' in source) return source.subscribe(patterns, { intervalMs: flags.interval * 1000, signal });
-  return [{ snapshot: source.snapshot(patterns), missed: 0 }];
+  return [source.snapshot(patterns)];
 }
 
 function titleOf(source: Stats | StatsImage, flags: TopFlags, snapshot: Snapshot): string {
   const { workers, bootTime } = systemOf(snapshot);
-  const up = bootTime === undefined || bootTime === 0 ? '' : `  up ${clock(snapshot.time / 1000 - bootTime)}`;
+  // Of an image nobody knows when it was taken.
+  const up = bootTime === undefined || bootTime === 0 || !('socket' in source) ? '' : `  up ${clock(snapshot.time / 1000 - bootTime)}`;
   const from = 'socket' in source ? source.socket : (flags.file ?? '');
   return `node-vpp stats top  ${printable(from)}${up}${workers === undefined ? '' : `  ${workers} workers`}`;
 }
 
 /** One block of lines, or one JSON object, per reading. */
-async function printed(source: Stats | StatsImage, state: TopState, flags: TopFlags, signal: AbortSignal): Promise<void> {
+async function printed(
+  source: Stats | StatsImage,
+  state: TopState,
+  flags: TopFlags,
+  signal: AbortSignal,
+): Promise<void> {
   let before: Snapshot | undefined;
   let left = flags.count ?? Infinity;
   const live = 'subscribe' in source;
-  for await (const { snapshot } of snapshots(source, flags, signal)) {
+  for await (const snapshot of snapshots(source, flags, signal)) {
     const first = before === undefined || snapshot.restarted;
     const rows = arrange(rowsOf(state.view, snapshot, first ? undefined : before), state).slice(0, flags.rows);
     before = snapshot;
@@ -131,7 +139,12 @@ async function printed(source: Stats | StatsImage, state: TopState, flags: TopFl
       process.stdout.write(`${jsonOf({ time: new Date(snapshot.time).toISOString(), view: state.view, rows })}\n`);
     } else {
       const lines = frame(frameOf(state, rows, titleOf(source, flags, snapshot), ''), 80, rows.length + 4, false);
-      process.stdout.write(`${lines.slice(0, 2 + rows.length).map((line) => line.trimEnd()).join('\n')}\n`);
+      process.stdout.write(
+        `${lines
+          .slice(0, 2 + rows.length)
+          .map((line) => line.trimEnd())
+          .join('\n')}\n`,
+      );
     }
     if (--left <= 0) break;
   }
@@ -149,7 +162,12 @@ const frameOf = (state: TopState, rows: readonly Row[], title: string, note: str
   note,
 });
 
-async function fullScreen(source: Stats | StatsImage, state: TopState, flags: TopFlags, signal: AbortSignal): Promise<void> {
+async function fullScreen(
+  source: Stats | StatsImage,
+  state: TopState,
+  flags: TopFlags,
+  signal: AbortSignal,
+): Promise<void> {
   const ended = new AbortController();
   const stop = AbortSignal.any([signal, ended.signal]);
   const screen = new FullScreen(process.stdout);
@@ -183,7 +201,7 @@ async function fullScreen(source: Stats | StatsImage, state: TopState, flags: To
     }
     process.stdout.on('resize', draw);
     let left = flags.count ?? Infinity;
-    for await (const { snapshot } of snapshots(source, flags, stop)) {
+    for await (const snapshot of snapshots(source, flags, stop)) {
       if (!state.paused) {
         before = snapshot.restarted ? undefined : now;
         now = snapshot;

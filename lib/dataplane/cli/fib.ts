@@ -117,7 +117,7 @@ function* showTables(state: State, isIp6: boolean): Generator<string> {
 
 /** `12.3456`: seconds as VPP prints a time, to four places. */
 function age({ ageS }: Neighbour): string {
-  return ageS.toFixed(4);
+  return ageS.toFixed(4).replace(/^0/, '');
 }
 
 function* showNeighbours(state: State, args: readonly string[], families: readonly boolean[]): Generator<string> {

@@ -17,24 +17,28 @@ const commands: readonly Command[] = [
   ...fibCommands,
 ].sort((a, b) => (a.path < b.path ? -1 : 1));
 
-/** What a command prints, errors included. */
-export function runCommand(state: State, text: string): string {
+/** What a command prints, errors included, and whether it could be done. */
+export function runCommand(state: State, text: string): { text: string; done: boolean } {
   const words = text.trim().split(/\s+/);
-  if (words[0] === '') return '';
-  if (words[0] === 'help' || words[0] === '?') return lines(commands.map(({ help }) => `  ${help}`));
+  const done = (printed: string) => ({ text: printed, done: true });
+  const refused = (printed: string) => ({ text: printed, done: false });
+  if (words[0] === '') return done('');
+  if (words[0] === 'help' || words[0] === '?') return done(lines(commands.map(({ help }) => `  ${help}`)));
   const found = findCommand(commands, words);
   if ('candidates' in found) {
-    if (found.candidates.length > 1) return `${words.join(' ')}: ambiguous command\n`;
+    if (found.candidates.length > 1) return refused(`${words.join(' ')}: ambiguous command\n`);
     const beginnings = commands.filter(({ path }) => path.startsWith(words[0]!));
-    return beginnings.length === 0
-      ? `unknown command '${words.join(' ')}'\n`
-      : `${words[0]!}: unknown input \`${words.slice(1).join(' ')}'\n`;
+    return refused(
+      beginnings.length === 0
+        ? `unknown input \`${words.join(' ')}'\n`
+        : `${words[0]!}: unknown input \`${words.slice(1).join(' ')}'\n`,
+    );
   }
   try {
     const printed = found.command.run(state, found.args);
-    return typeof printed === 'string' ? printed : lines(printed);
+    return done(typeof printed === 'string' ? printed : lines(printed));
   } catch (error) {
-    if (error instanceof CommandError) return `${found.command.path}: ${error.message}\n`;
+    if (error instanceof CommandError) return refused(`${found.command.path}: ${error.message}\n`);
     throw error;
   }
 }

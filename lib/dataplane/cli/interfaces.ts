@@ -141,8 +141,6 @@ export function rewriteText({ rewrite: { op, pushDot1q, tag1, tag2 } }: Interfac
 
 const HARDWARE: Readonly<Record<string, string>> = {
   local: 'local',
-  loopback: 'Loopback',
-  bvi: 'BVI',
   memif: 'MEMIF interface',
   tap: 'TAP interface',
   af_packet: 'Linux PACKET socket interface',
@@ -154,20 +152,18 @@ function* showHardware(state: State, args: readonly string[]): Generator<string>
     chosen.length > 0
       ? chosen.map((word) => interfaceNamed(state, word))
       : [...state.interfaces.values()].filter(({ sub }) => sub === undefined).sort(compareNames);
-  yield `${left('Name', 32)}${right('Idx', 6)}   Link  Hardware`;
+  yield `${centre('Name', 32)}${centre('Idx', 6)}${centre('Link', 8)}Hardware`;
   for (const one of all) {
-    yield `${left(one.name, 32)}${right(one.swIfIndex, 6)}${right(one.linkUp ? 'up' : 'down', 7)}  ${one.name}`;
+    yield left(one.name, 32) + centre(one.swIfIndex, 6) + centre(one.linkUp ? 'up' : 'down', 8) + one.name;
     yield '  Link speed: unknown';
-    yield '  RX Queues:';
     const { rx, tx } = state.interfaces.queuesOf(one);
-    yield '    queue thread         mode      ';
+    if (rx > 0) yield* ['  RX Queues:', '    queue thread         mode      '];
     for (let queue = 0; queue < rx; queue++) yield `    ${left(queue, 6)}main (0)       ${left(one.rxMode, 10)}`;
-    yield '  TX Queues:';
-    yield '    TX Hash: [name: hash-eth-l34 priority: 50 description: Hash ethernet L34 headers]';
-    yield '    queue shared thread(s)      ';
+    if (tx > 0) yield* ['  TX Queues:', '    queue shared thread(s)      '];
     for (let queue = 0; queue < tx; queue++) yield `    ${left(queue, 6)}no     0`;
     if (one.ethernet && one.mac !== '') yield `  Ethernet address ${one.mac}`;
-    yield `  ${HARDWARE[one.kind] ?? one.kind}`;
+    const hardware = HARDWARE[one.kind];
+    if (hardware !== undefined) yield `  ${hardware}`;
   }
 }
 

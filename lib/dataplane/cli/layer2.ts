@@ -33,8 +33,8 @@ function* showBridgeDomain(state: State, args: readonly string[]): Generator<str
         centre('Flooding', 9),
         centre('ARP-Term', 9),
         centre('arp-ufwd', 9),
-        centre('Learn-count', 8),
-        centre('Learn-limit', 8),
+        'Learn-co',
+        'Learn-li',
         centre('BVI-Intf', 11),
       ].join(' ');
     }
@@ -112,7 +112,7 @@ function* showL2Fib(state: State, args: readonly string[]): Generator<string> {
         centre(entry.mac, 19),
         centre(domain?.index ?? 0, 7),
         centre(index, 7),
-        ` ${right(0, 3)}/${left(0, 3)} `,
+        ` ${right(0, 3)}/${left(0, 3)}`,
         centre(age, 9),
         centre(entry.static ? '*' : '-', 7),
         centre(entry.filter ? '*' : '-', 7),

@@ -11,11 +11,11 @@ export function right(text: string | number, width: number): string {
   return String(text).padStart(width);
 }
 
-/** `%=<width>s`: half of the space in front, the larger half behind. */
+/** `%=<width>s`: half of the space in front, the larger half, and half behind. */
 export function centre(text: string | number, width: number): string {
   const whole = String(text);
   const space = Math.max(0, width - whole.length);
-  return ' '.repeat(space >> 1) + whole + ' '.repeat(space - (space >> 1));
+  return ' '.repeat(space - (space >> 1)) + whole + ' '.repeat(space >> 1);
 }
 
 /** Each line ends in a newline, as `vlib_cli_output` sees to it. */

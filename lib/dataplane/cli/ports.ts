@@ -66,7 +66,7 @@ function* showAcls(state: State, args: readonly string[]): Generator<string> {
       const ports = (first: number, last: number) => (first === last ? String(first) : `${first}-${last}`);
       const flags = rule.tcp_flags_mask === 0 ? '' : ` tcpflags ${rule.tcp_flags_value} mask ${rule.tcp_flags_mask}`;
       yield (
-        `${String(number).padStart(9)}: ${family} ${action} src ${rule.src_prefix} dst ${rule.dst_prefix} ` +
+        `${String(number).padStart(11)}: ${family} ${action} src ${rule.src_prefix} dst ${rule.dst_prefix} ` +
         `proto ${rule.proto} sport ${ports(rule.srcport_or_icmptype_first, rule.srcport_or_icmptype_last)} ` +
         `dport ${ports(rule.dstport_or_icmpcode_first, rule.dstport_or_icmpcode_last)}${flags}`
       );

@@ -14,7 +14,7 @@ function* showVersion(state: State, args: readonly string[]): Generator<string> 
     yield `${left('Current PID:', 25)} ${pid}`;
     return;
   }
-  yield `vpp v${version} built by node-vpp on ${hostname()}`;
+  yield `vpp v${version} built by node-vpp on ${hostname()} at ${state.startedDate.toISOString().slice(0, 19)}`;
 }
 
 function* showThreads(state: State): Generator<string> {
@@ -29,8 +29,8 @@ function* showClients(state: State): Generator<string> {
     return;
   }
   yield 'Socket clients';
-  yield `${left('ID', 20)} ${centre('Name', 40)}`;
-  for (const { index, name } of clients) yield `${left(index & 0x7fffffff, 20)} ${centre(name, 40)}`;
+  yield `${right('Name', 20)}${right('Fildesc', 9)}`;
+  for (const { index, name } of clients) yield `${right(name, 20)}${right(index & 0x7fffffff, 9)}`;
 }
 
 function* showRuntime(state: State): Generator<string> {
@@ -45,10 +45,10 @@ function* showRuntime(state: State): Generator<string> {
 }
 
 function* showErrors(state: State): Generator<string> {
-  yield `${right('Count', 10)}${right('Node', 40)}${right('Reason', 40)}${right('Severity', 15)}`;
+  yield centre('Count', 10) + centre('Node', 35) + centre('Reason', 35) + centre('Severity', 10);
   for (const node of state.forwarder.nodeCounters()) {
     for (const { text, severity, count } of node.errors) {
-      if (count > 0) yield `${right(count, 10)}${right(node.name, 40)}${right(text, 40)}${right(severity, 15)}`;
+      if (count > 0) yield right(count, 10) + centre(node.name, 35) + centre(text, 35) + centre(severity, 10);
     }
   }
 }

@@ -237,6 +237,12 @@ export class StatsSegmentWriter implements Disposable {
     return this;
   }
 
+  /** A copy of its bytes, as `openStatsImage` reads them. */
+  image(): Uint8Array {
+    this.#assertOpen();
+    return this.#segment.bytes.slice();
+  }
+
   /** Stops listening and gives the memory back; clients that have it mapped keep what was in it. */
   close(): void {
     if (this.#closed) return;

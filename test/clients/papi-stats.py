@@ -1,0 +1,51 @@
+# VPP's own Python stats client driven by the tests and the benchmark: what it prints is JSON, one object per line.
+#
+#   papi-stats.py SOCKET dump PATTERN…   the entries that match
+#   papi-stats.py SOCKET bench N         N full dumps, N readings of one interface
+
+import json
+import sys
+import time
+
+from vpp_papi.vpp_stats import VPPStats
+
+
+def put(**fields):
+    print(json.dumps(fields), flush=True)
+
+
+def plain(value):
+    if hasattr(value, "min_exp"):
+        return {"leastExponent": value.min_exp, "bins": value.bins}
+    if hasattr(value, "dictionary"):
+        return [value[0], value[1]]
+    if isinstance(value, (list, tuple)):
+        return [plain(each) for each in value]
+    return value if isinstance(value, (int, float, str)) or value is None else str(value)
+
+
+def measure(row, entries, count, work):
+    took = []
+    for _ in range(count):
+        began = time.perf_counter()
+        work()
+        took.append((time.perf_counter() - began) * 1e3)
+    took.sort()
+    put(row=row, entries=entries, p50ms=took[count // 2], p99ms=took[count * 99 // 100])
+
+
+def main():
+    stats = VPPStats(sys.argv[1])
+    stats.connect()
+    if sys.argv[2] == "bench":
+        count = int(sys.argv[3])
+        names = stats.ls([""])
+        measure("dump", len(names), count, lambda: stats.dump(names))
+        one = stats.ls(["/interfaces/bench7/"])
+        measure("interface", len(one), count, lambda: [stats.dump(one) for _ in range(100)])
+        return
+    for name in stats.ls(sys.argv[3:]):
+        put(name=name, type=stats.directory[name].type, value=plain(stats[name]))
+
+
+main()
