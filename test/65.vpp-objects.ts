@@ -2,6 +2,8 @@
 // what can be seen afterwards; then the exact messages that are sent, errors, handles, and the large tables.
 
 import t, { type Test } from 'tap';
+import { join } from 'node:path';
+import { fileURLToPath, pathToFileURL } from 'node:url';
 import fc from 'fast-check';
 import { connect } from 'node-vpp/api';
 import {
@@ -20,8 +22,11 @@ import { failure, folder, until } from './support/api.js';
 import { sourcesBelow, testDocExamples } from './support/doc-examples.js';
 import { standIn, type StandIn } from './support/vpp-stand-in.js';
 import { stopRealVpp, targets, type Target } from './support/vpp-targets.js';
-import { PathSets } from '../lib/vpp/path-sets.js';
-import { FamilyRoutes, scanPrefixInto } from '../lib/vpp/route-set.js';
+import type * as routeSetModule from '../lib/vpp/route-set.js';
+
+const root = fileURLToPath(new URL('../../..', import.meta.url));
+const inside = pathToFileURL(join(root, 'dist/vpp/route-set.js')).href;
+const { FamilyRoutes, scanPrefixInto } = (await import(inside)) as typeof routeSetModule;
 
 t.setTimeout(600_000);
 t.teardown(stopRealVpp);

@@ -143,6 +143,11 @@ export class Interface {
 
   /** Another name in VPP. The handle stays valid. */
   async rename(name: string): Promise<void> {
+    if (this.#info.kind === 'sub-interface') {
+      // VPP takes the hardware interface of the one it is given.
+      const problem = 'cannot rename it: VPP would rename the interface it is on; give it a tag';
+      throw new VppObjectError('ERR_VPP_OBJECT_REFUSED', this.toString(), problem);
+    }
     await this.request('sw_interface_set_interface_name', { name }, `rename it to ${name}`);
     await this.refresh();
   }

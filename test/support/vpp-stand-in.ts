@@ -90,7 +90,16 @@ export class StandIn {
   }
 
   #on(name: string, handler: (fields: any) => any): void {
-    if (this.server.schema.service(name) !== undefined) this.server.handle(name, handler);
+    const { schema } = this.server;
+    const service = schema.service(name);
+    if (service === undefined) return;
+    // What is kept beside the fields of the message stays here.
+    const known = new Set(schema.message(service.streamMessage ?? service.reply!)!.fields.map((field) => field.name));
+    const sent = (row: Fields): Fields => Object.fromEntries(Object.entries(row).filter(([key]) => known.has(key)));
+    this.server.handle(name, (fields) => {
+      const answer = handler(fields) as Fields | Iterable<Fields>;
+      return Symbol.iterator in answer ? [...(answer as Iterable<Fields>)].map(sent) : sent(answer);
+    });
   }
 
   #add(row: Fields, index = this.#nextInterface++): number {
@@ -235,9 +244,9 @@ export class StandIn {
     ]);
     this.#on('create_loopback_instance', (f) => {
       const n = f.is_specified ? (f.user_instance as number) : this.#free('loop');
-      if (this.#rows('Loopback').some((itf) => itf.interface_name === `loop${n}`)) return { retval: -147, sw_if_index: NONE };
+      if (this.#rows('Loopback').some((itf) => itf.instance === n)) return { retval: -147, sw_if_index: NONE };
       const mac = f.mac_address === '00:00:00:00:00:00' ? {} : { l2_address: f.mac_address };
-      return this.#created({ interface_name: `loop${n}`, interface_dev_type: 'Loopback', ...mac });
+      return this.#created({ interface_name: `loop${n}`, interface_dev_type: 'Loopback', instance: n, ...mac });
     });
     this.#on('delete_loopback', (f) => this.#del(f));
     this.#on('bvi_create', () => this.#created({ interface_name: `bvi${this.#free('bvi')}`, interface_dev_type: 'BVI' }));
@@ -766,7 +775,7 @@ export class StandIn {
       add ? (nat.identities.push(row as Fields), ok) : remove(nat.identities, row as Fields, 'ip_address', 'port'),
     );
     this.#on('nat44_identity_mapping_dump', () => nat.identities);
-    this.#on('nat44_add_del_lb_static_mapping', ({ is_add: add, ...row }) =>
+    this.#on('nat44_add_del_lb_static_mapping', ({ is_add: add, local_num: _, ...row }) =>
       add ? (nat.balancers.push(row as Fields), ok) : remove(nat.balancers, row as Fields, 'external_addr', 'external_port'),
     );
     this.#on('nat44_lb_static_mapping_add_del_local', (f) => {
