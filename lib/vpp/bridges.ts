@@ -333,7 +333,8 @@ export class Bridges {
     const fields = {
       mac,
       bd_id: id,
-      sw_if_index: on?.index ?? NO_INDEX,
+      // To delete, 0 stands for wherever it leads.
+      sw_if_index: isAdd ? (on?.index ?? NO_INDEX) : 0,
       is_add: isAdd,
       static_mac: isStatic || drop,
       filter_mac: drop,

@@ -100,7 +100,14 @@ export class Interface {
   /** Admin state up (default) or down. */
   async setUp(up = true): Promise<void> {
     const flags = up ? 1 : 0;
-    await this.request('sw_interface_set_flags', { flags }, up ? 'set it up' : 'set it down');
+    try {
+      await this.request('sw_interface_set_flags', { flags }, up ? 'set it up' : 'set it down');
+    } catch (error) {
+      // VPP says no more than -1 here.
+      if (!(error instanceof VppObjectError && error.retval === -1 && up && this.#info.kind === 'sub-interface')) throw error;
+      const problem = 'cannot set it up: VPP says UNSPECIFIED (-1), as it does when the interface it is on is down';
+      throw new VppObjectError('ERR_VPP_OBJECT_REFUSED', this.toString(), problem, { cause: error.cause });
+    }
     this.#know({ adminUp: up });
   }
 

@@ -45,8 +45,9 @@ export interface MemifInfo {
   readonly id: number;
   readonly role: 'server' | 'client' | number;
   readonly mode: 'ethernet' | 'ip' | 'punt-inject' | number;
-  readonly ringSize: number;
-  readonly bufferSize: number;
+  /** Of the rings as they are; undefined until the peer is there. */
+  readonly ringSize: number | undefined;
+  readonly bufferSize: number | undefined;
   readonly zeroCopy: boolean;
   /** The peer is there. */
   readonly connected: boolean;
@@ -89,8 +90,8 @@ export class Memifs {
         id: row.id,
         role: nameOf(roles, row.role),
         mode: nameOf(modes, row.mode),
-        ringSize: row.ring_size,
-        bufferSize: row.buffer_size,
+        ringSize: (row.flags & 2) === 0 ? undefined : row.ring_size,
+        bufferSize: (row.flags & 2) === 0 ? undefined : row.buffer_size,
         zeroCopy: row.zero_copy,
         connected: (row.flags & 2) !== 0,
       };
@@ -143,7 +144,9 @@ export class Memifs {
     const { zeroCopy: _z, ...settings } = rest;
     const found = (await this.list()).find((memif) => memif.socket === socket && memif.id === id);
     if (found === undefined) return this.create(options);
-    mustAgree(found.interface.toString(), found, { role, mode, ringSize, bufferSize });
+    // VPP tells sizes only while the peer is there, and keeps those of a peer that offered smaller ones.
+    const sizes = found.connected && found.role === 'client' ? { ringSize, bufferSize } : {};
+    mustAgree(found.interface.toString(), found, { role, mode, ...sizes });
     await applySettings(found.interface, settings);
     return found.interface;
   }

@@ -64,8 +64,20 @@ export class ProxyArp {
 
   /** IPv6 addresses that are answered for, by interface. */
   async nd(): Promise<{ interfaceIndex: number; ip: string }[]> {
-    const rows = await this.#core.rows('ip6nd_proxy_dump', {}, 'proxy ND');
-    return rows.map(({ sw_if_index: index, ip }) => ({ interfaceIndex: index, ip }));
+    // VPP (26.06, and earlier) answers ip6nd_proxy_dump with rows that have the number of another message. Each address
+    // has a route of a source of its own, too.
+    const sources = await this.#core.rows('fib_source_dump', {}, 'route sources');
+    const source = sources.find(({ src }) => /proxy-nd/i.test(src.name))?.src.id;
+    if (source === undefined) return [];
+    const all: { interfaceIndex: number; ip: string }[] = [];
+    for (const { table } of await this.#core.rows('ip_table_dump', {}, 'tables')) {
+      if (!table.is_ip6) continue;
+      for (const { route } of await this.#core.rows('ip_route_v2_dump', { src: source, table }, 'proxy ND')) {
+        const index = route.paths[0]?.sw_if_index;
+        if (index !== undefined) all.push({ interfaceIndex: index, ip: route.prefix.replace('/128', '') });
+      }
+    }
+    return all;
   }
 
   async addNd(itf: InterfaceRef, ip: string): Promise<void> {

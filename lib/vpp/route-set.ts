@@ -182,6 +182,14 @@ export function maskBytes(target: Uint8Array, size: number, length: number): voi
   target.fill(0, whole + 1, size);
 }
 
+function endsInDigits(text: string, from: number): boolean {
+  for (let at = from; at < text.length; at += 1) {
+    const code = text.charCodeAt(at);
+    if (code < 48 || code > 57) return false;
+  }
+  return true;
+}
+
 /** Reads a prefix into `target`, host bits cleared; its family and length as `family << 8 | length`. */
 export function scanPrefixInto(text: string, target: Uint8Array): number {
   const slash = typeof text === 'string' ? text.indexOf('/') : -1;
@@ -199,7 +207,7 @@ export function scanPrefixInto(text: string, target: Uint8Array): number {
       }
     }
   }
-  if (!(length >= 0 && length <= (six ? 128 : 32)) || !/\/\d+$/.test(text)) {
+  if (!(length >= 0 && length <= (six ? 128 : 32)) || !endsInDigits(text, slash + 1)) {
     parsePrefix(text); // says what is wrong
     throw new ArgumentRangeError(`${text} is no prefix`);
   }

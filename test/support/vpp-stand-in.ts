@@ -25,6 +25,8 @@ interface Itf extends Fields {
 /** See above. */
 export class StandIn {
   readonly server: ApiServer;
+  /** Keeps no log. */
+  quiet = false;
   readonly log: { name: string; fields: Fields }[] = [];
   readonly interfaces = new Map<number, Itf>();
   readonly sockets = new Map<number, string>([[0, '/run/vpp/memif.sock']]);
@@ -74,6 +76,7 @@ export class StandIn {
     this.#add({ interface_name: 'local0', interface_dev_type: 'local' }, 0);
     this.tables.set('0 false', 'ipv4-VRF:0').set('0 true', 'ipv6-VRF:0');
     this.server.on('request', (name, fields) => {
+      if (this.quiet) return;
       if (!/^(control_ping|get_api_json|get_f64|want_)/.test(name)) this.log.push({ name, fields: structuredClone(fields) });
     });
     this.#handlers();
@@ -175,6 +178,7 @@ export class StandIn {
     });
     this.#on('sw_interface_set_flags', (f) =>
       this.#with(f, (itf) => {
+        if (itf.type === 1 && f.flags !== 0 && this.interfaces.get(itf.sup_sw_if_index as number)?.flags === 0) return no(-1);
         itf.flags = f.flags === 0 ? 0 : 3;
         this.server.event('sw_interface_event', { sw_if_index: itf.sw_if_index, flags: itf.flags, deleted: false });
         return ok;
@@ -279,7 +283,8 @@ export class StandIn {
         ...memif,
         sw_if_index: itf.sw_if_index,
         zero_copy: !memif.no_zero_copy,
-        flags: itf.flags,
+        ...{ ring_size: 1, buffer_size: 0 },
+        flags: itf.flags & 1,
         if_name: itf.interface_name,
       })),
     );
@@ -427,7 +432,7 @@ export class StandIn {
       this.#on(name, (f) => (this.tables.has(`${f.table_id} ${f.af === 1}`) ? ok : no(NO_SUCH_FIB)));
     }
     this.#on('fib_source_dump', () =>
-      ['invalid', 'special', 'classify', 'proxy', 'interface', 'SR', 'CLI', 'LISP', 'API'].map((name, id) => ({
+      ['invalid', 'special', 'classify', 'proxy', 'interface', 'SR', 'CLI', 'LISP', 'API', 'IPv6-proxy-nd'].map((name, id) => ({
         src: { priority: id, id, name },
       })),
     );
@@ -662,9 +667,12 @@ export class StandIn {
       const at = this.nds.findIndex((one) => one.ip === row.ip);
       if (add) this.nds.push(row as Fields);
       else this.nds.splice(at, 1);
+      const path = { sw_if_index: row.sw_if_index, weight: 1, proto: 1, nh: { address: '::' } };
+      const route = { src: 9, prefix: `${row.ip as string}/128`, paths: [path], table: 0 };
+      if (add) this.routes.set(`0 ${row.ip as string}/128`, route);
+      else this.routes.delete(`0 ${row.ip as string}/128`);
       return ok;
     });
-    this.#on('ip6nd_proxy_dump', () => this.nds);
     this.#on('sw_interface_ip6nd_ra_config', (f) => {
       const now = this.ra.get(f.sw_if_index as number) ?? {};
       this.ra.set(f.sw_if_index as number, {
