@@ -6,6 +6,7 @@
 // The layout is that of one checksum, which is the same in all bundled releases; a VPP with another one is read through
 // its codec, slower.
 
+import type { DumpStream } from '../api/index.js';
 import { VppProtocolError } from '../errors.js';
 import { Row, bytesOf, endOf, startOf } from '../api/codec/row.js';
 import { NO_INDEX, failure, type Core, type RowOf } from './core.js';
@@ -45,15 +46,32 @@ export interface RouteQuery {
 /** Reads a batch of rows. */
 export type RowReader = (visit: RouteVisitor) => void;
 
-/** The routes of a table in batches, each of which is read by calling it. */
-export async function* routeBatches(core: Core, query: RouteQuery, sets: PathSets): AsyncGenerator<RowReader> {
+/** The routes of a table in batches, each of which is read by calling it. The request is sent at once, before the first. */
+export function routeBatches(core: Core, query: RouteQuery, sets: PathSets): AsyncGenerator<RowReader> {
   const fields = { src: query.source, table: { table_id: query.table, is_ip6: query.family === 6, name: '' } };
   core.newest('ip_route_v2_dump');
   const crc = core.connection.messages().get('ip_route_v2_details') ?? '';
   const raw = query.plain !== true && crc.replace(/^0x/, '') === LAYOUT_CRC;
-  const options = { as: 'view' as const, ...(query.signal === undefined ? {} : { signal: query.signal }) };
+  const options = {
+    as: 'view' as const,
+    // Rows that wait while the caller is busy are no more than the table has.
+    maxBufferedBytes: Infinity,
+    timeoutMs: 0,
+    ...(query.signal === undefined ? {} : { signal: query.signal }),
+  };
+  const stream = core.stream('ip_route_v2_dump', fields, options);
+  return readBatches(core, query, sets, raw, stream);
+}
+
+async function* readBatches(
+  core: Core,
+  query: RouteQuery,
+  sets: PathSets,
+  raw: boolean,
+  stream: DumpStream<RowOf<'ip_route_v2_dump'>>,
+): AsyncGenerator<RowReader> {
   try {
-    for await (const rows of core.stream('ip_route_v2_dump', fields, options).batches(16_384)) {
+    for await (const rows of stream.batches(16_384)) {
       yield (visit) => {
         if (raw) visitRaw(core, rows, sets, visit);
         else visitPlain(rows, sets, visit);

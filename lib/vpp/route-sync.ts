@@ -229,14 +229,26 @@ export async function syncRoutes(
   >;
   const all = Object.values(families);
   const intake = new Intake(sets, new PathResolver(interfaces), families, table);
-  await takeAll(intake, desired, signal, (done) => onProgress?.({ phase: 'reading', done, total: undefined }));
-
+  // VPP gathers and sends what it holds while the desired routes are taken in; the rows wait as bytes.
   const api = await sourceApi(core);
+  const stop = new AbortController();
+  const either = signal === undefined ? stop.signal : AbortSignal.any([signal, stop.signal]);
+  const dumps = versions.map((version) => ({
+    version,
+    batches: routeBatches(core, { table, family: version, source: api, signal: either }, sets),
+  }));
+  try {
+    await takeAll(intake, desired, signal, (done) => onProgress?.({ phase: 'reading', done, total: undefined }));
+  } catch (error) {
+    stop.abort();
+    throw error;
+  }
+
   let compared = 0;
-  for (const version of versions) {
+  for (const { version, batches } of dumps) {
     const part = families[version]!;
     part.marks = new Uint8Array(part.desired.end);
-    for await (const read of routeBatches(core, { table, family: version, source: api, signal }, sets)) {
+    for await (const read of batches) {
       read((bytes, offset, length, pathSet) => {
         part.held(bytes, offset, length, pathSet);
         compared += 1;

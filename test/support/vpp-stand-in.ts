@@ -137,6 +137,8 @@ export class StandIn {
   /** Deletes an interface, as another client would. */
   unplug(index: number): void {
     this.interfaces.delete(index);
+    this.aclsOn.delete(index);
+    this.macipOn.delete(index);
     for (const bridge of this.bridges.values()) {
       bridge.sw_if_details = bridge.sw_if_details.filter((one: Fields) => one.sw_if_index !== index);
     }
