@@ -22,7 +22,7 @@ import {
 import { failure, folder, until } from './support/api.js';
 import { sourcesBelow, testDocExamples } from './support/doc-examples.js';
 import { standIn, type StandIn } from './support/vpp-stand-in.js';
-import { stopRealVpp, targets, type Target } from './support/vpp-targets.js';
+import { realVpp, stopRealVpp, targets, type Target } from './support/vpp-targets.js';
 import type * as routeSetModule from '../lib/vpp/route-set.js';
 
 const root = fileURLToPath(new URL('../../..', import.meta.url));
@@ -761,5 +761,11 @@ void t.test('many routes take some tens of bytes each', async (t) => {
 });
 
 void t.test('the examples of the public members and pages run', async (t) => {
-  await testDocExamples(t, sourcesBelow('lib/vpp'));
+  // Examples open the VPP that VPP_SOCKET names.
+  process.env.VPP_SOCKET = (await standIn(t)).server.path;
+  const pages = ['', '-interfaces', '-routes', '-bridges', '-acl', '-nat'].map((name) => `docs/vpp${name}.md`);
+  await testDocExamples(t, [...sourcesBelow('lib/vpp'), ...pages]);
+  if (targets.at(-1)!.skip !== false) return;
+  process.env.VPP_SOCKET = (await realVpp()).apiSocket;
+  await testDocExamples(t, pages);
 });
