@@ -44,7 +44,8 @@ async function raw(api: Connection, isAdd: boolean): Promise<void> {
 async function dump(api: Connection): Promise<void> {
   let rows = 0;
   const table = { src: 8, table: { table_id: 0, is_ip6: false } };
-  for await (const batch of api.dump('ip_route_v2_dump', table as never, { as: 'view' }).batches(16_384)) rows += batch.length;
+  for await (const batch of api.dump('ip_route_v2_dump', table as never, { as: 'view' }).batches(16_384))
+    rows += batch.length;
   if (rows !== count) throw new Error(`the dump had ${rows} of ${count} routes`);
 }
 
@@ -52,14 +53,20 @@ const perSecond = (ms: number): string => `${Math.round(count / ms)} k/s`;
 
 async function ofRoutes(api: Connection, vpp: Objects): Promise<void> {
   const bare = await timed(() => raw(api, true));
-  console.log(`add, bare requests           ${perSecond(bare.ms)}   ${(bare.cpuMs / count * 1000).toFixed(2)} µs of processor each`);
+  console.log(
+    `add, bare requests           ${perSecond(bare.ms)}   ${((bare.cpuMs / count) * 1000).toFixed(2)} µs of processor each`,
+  );
   await timed(() => raw(api, false));
   let bytes = 0;
   const sync = await timed(async () => {
     bytes = (await vpp.routes.sync(0, routes(), { family: 'ip4' })).bytesHeld;
   });
-  console.log(`sync into an empty table     ${perSecond(sync.ms)}   ${(sync.cpuMs / count * 1000).toFixed(2)} µs of processor each`);
-  console.log(`  ratio ${(bare.ms / sync.ms).toFixed(2)} of the bare requests (aim 0.8); ${(bytes / count).toFixed(1)} bytes a route held (aim 250)`);
+  console.log(
+    `sync into an empty table     ${perSecond(sync.ms)}   ${((sync.cpuMs / count) * 1000).toFixed(2)} µs of processor each`,
+  );
+  console.log(
+    `  ratio ${(bare.ms / sync.ms).toFixed(2)} of the bare requests (aim 0.8); ${(bytes / count).toFixed(1)} bytes a route held (aim 250)`,
+  );
   const dumps: number[] = [];
   const syncs: number[] = [];
   for (let round = 0; round < 3; round += 1) {
@@ -67,7 +74,9 @@ async function ofRoutes(api: Connection, vpp: Objects): Promise<void> {
     syncs.push((await timed(() => vpp.routes.sync(0, routes(), { family: 'ip4' }))).ms);
   }
   const median = (list: number[]): number => [...list].sort((a, b) => a - b)[1]!;
-  console.log(`dump alone                   ${median(dumps).toFixed(0)} ms, second sync ${median(syncs).toFixed(0)} ms (medians of 3)`);
+  console.log(
+    `dump alone                   ${median(dumps).toFixed(0)} ms, second sync ${median(syncs).toFixed(0)} ms (medians of 3)`,
+  );
   console.log(`  ratio ${(median(syncs) / median(dumps)).toFixed(2)} (aim 1.5)`);
   const none = await timed(() => vpp.routes.sync(0, [], { family: 'ip4' }));
   console.log(`sync to nothing              ${perSecond(none.ms)}`);
@@ -85,7 +94,9 @@ async function ofInterfaces(api: Connection, vpp: Objects): Promise<void> {
   );
   const times: number[] = [];
   for (let round = 0; round < 5; round += 1) times.push((await timed(() => vpp.interfaces.list())).ms);
-  console.log(`interfaces.list(), ${interfaces}   first ${times[0]!.toFixed(0)} ms, median ${[...times].sort((a, b) => a - b)[2]!.toFixed(0)} ms (aim 250)`);
+  console.log(
+    `interfaces.list(), ${interfaces}   first ${times[0]!.toFixed(0)} ms, median ${[...times].sort((a, b) => a - b)[2]!.toFixed(0)} ms (aim 250)`,
+  );
 }
 
 if (noVpp === false) {

@@ -2,6 +2,8 @@
 // what can be seen afterwards; then the exact messages that are sent, errors, handles, and the large tables.
 
 import t, { type Test } from 'tap';
+import { spawn } from 'node:child_process';
+import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath, pathToFileURL } from 'node:url';
 import fc from 'fast-check';
@@ -22,7 +24,8 @@ import {
 import { failure, folder, until } from './support/api.js';
 import { sourcesBelow, testDocExamples } from './support/doc-examples.js';
 import { standIn, type StandIn } from './support/vpp-stand-in.js';
-import { realVpp, stopRealVpp, targets, type Target } from './support/vpp-targets.js';
+import { Vpp as RealVpp } from './support/vpp.js';
+import { plugins, realVpp, stopRealVpp, targets, type Target } from './support/vpp-targets.js';
 import type * as routeSetModule from '../lib/vpp/route-set.js';
 
 const root = fileURLToPath(new URL('../../..', import.meta.url));
@@ -58,7 +61,7 @@ scenario('a loopback is made, changed, found in every way, and deleted', async (
     addresses: ['192.168.41.1/24', '2001:db8:41::1/64'],
   });
   t.equal(loop.name, 'loop41');
-  t.match((await loop.refresh()), { tag: 'lan', adminUp: true, mac: '02:fe:00:00:41:01', mtu: { l3: 1500 } });
+  t.match(await loop.refresh(), { tag: 'lan', adminUp: true, mac: '02:fe:00:00:41:01', mtu: { l3: 1500 } });
   t.strictSame(await loop.addresses(), ['192.168.41.1/24', '2001:db8:41::1/64']);
   for (const ref of ['loop41', 'lan', loop.index, loop]) t.equal(await vpp.interfaces.get(ref), loop);
   t.ok((await vpp.interfaces.list()).includes(loop), 'one handle per interface');
@@ -70,7 +73,10 @@ scenario('a loopback is made, changed, found in every way, and deleted', async (
   t.equal(await vpp.interfaces.get('inside'), loop);
   await loop.setTag('');
   t.equal(await vpp.interfaces.find('lan'), undefined);
-  t.match(await failure(vpp.loopbacks.create({ instance: 41 })), { code: 'ERR_VPP_OBJECT_REFUSED', object: 'loopback 41' });
+  t.match(await failure(vpp.loopbacks.create({ instance: 41 })), {
+    code: 'ERR_VPP_OBJECT_REFUSED',
+    object: 'loopback 41',
+  });
   await gone(t, loop);
   t.match(await failure(loop.setUp()), { code: 'ERR_VPP_OBJECT_GONE', message: /inside.*gone/ });
   t.match(await failure(vpp.interfaces.get('inside')), { code: 'ERR_VPP_OBJECT_MISSING' });
@@ -83,7 +89,10 @@ scenario('tables, and interfaces in them', async (t, vpp) => {
   t.equal(await vpp.tables.ensure({ id: 71, name: 'red' }), false);
   t.match(await failure(vpp.tables.ensure({ id: 71, name: 'blue' })), { code: 'ERR_VPP_OBJECT_DIFFERS' });
   const held = (await vpp.tables.list()).filter(({ id }) => id === 71);
-  t.strictSame(held, [{ id: 71, family: 'ip4', name: 'red' }, { id: 71, family: 'ip6', name: 'red' }]);
+  t.strictSame(held, [
+    { id: 71, family: 'ip4', name: 'red' },
+    { id: 71, family: 'ip6', name: 'red' },
+  ]);
   const loop = await vpp.loopbacks.create({ table: 71, addresses: ['10.71.0.1/24'], up: true });
   t.match(await loop.table(), { ip4: 71, ip6: 0 }, 'only the family it has addresses of');
   const other = await vpp.loopbacks.create({ up: true });
@@ -103,7 +112,15 @@ scenario('tables, and interfaces in them', async (t, vpp) => {
 
 scenario('memif interfaces and their sockets', async (t, vpp) => {
   const socket = `/tmp/nv-objects-${process.pid}-${Math.floor(Math.random() * 1e6)}.sock`;
-  const memif = await vpp.memif.create({ socket, id: 3, role: 'server', secret: 'hush', ringSize: 512, tag: 'link', up: true });
+  const memif = await vpp.memif.create({
+    socket,
+    id: 3,
+    role: 'server',
+    secret: 'hush',
+    ringSize: 512,
+    tag: 'link',
+    up: true,
+  });
   const info = (await vpp.memif.list()).find((one) => one.interface === memif);
   t.match(info, { socket, id: 3, role: 'server', mode: 'ethernet', connected: false });
   const second = await vpp.memif.create({ socket, id: 4, role: 'server' });
@@ -129,7 +146,10 @@ scenario('VLAN and QinQ sub-interfaces, and tag rewriting', async (t, vpp) => {
   await loop.setUp();
   const vlan = await vpp.subInterfaces.create(loop, { vlan: 100, addresses: ['10.100.0.1/24'], up: true });
   t.equal(vlan.name, `${loop.name}.100`);
-  t.match(vlan.info, { kind: 'sub-interface', sub: { id: 100, parentIndex: loop.index, vlans: [100], exactMatch: true } });
+  t.match(vlan.info, {
+    kind: 'sub-interface',
+    sub: { id: 100, parentIndex: loop.index, vlans: [100], exactMatch: true },
+  });
   const qinq = await vpp.subInterfaces.create(loop, { id: 7, dot1ad: true, vlan: 10, innerVlan: 'any' });
   t.match(qinq.info.sub, { vlans: [10, 'any'], dot1ad: true, exactMatch: false });
   t.equal(await vpp.subInterfaces.ensure(loop, { vlan: 100 }), vlan);
@@ -198,7 +218,9 @@ scenario('routes: one, several paths, all kinds, lookup', async (t, vpp) => {
   });
   t.match(await failure(vpp.routes.add({ prefix: '10.1.0.0/16', interface: 54_321 })), { retval: -54 });
   t.match(await failure(vpp.routes.add({ prefix: '10.1.0.0/16' })), { code: 'ERR_VPP_ARGUMENT_TYPE' });
-  t.match(await failure(vpp.routes.add({ prefix: '10.1.0.0/16', type: 'bier' as 'drop' })), { code: 'ERR_VPP_OBJECT_UNSAFE' });
+  t.match(await failure(vpp.routes.add({ prefix: '10.1.0.0/16', type: 'bier' as 'drop' })), {
+    code: 'ERR_VPP_OBJECT_UNSAFE',
+  });
   await vpp.routes.deleteMany(kinds.map(({ prefix }) => prefix));
   for await (const route of vpp.routes.list({ source: 'API' })) t.fail(route.prefix);
   await gone(t, lan, wan);
@@ -212,32 +234,53 @@ scenario('a table is made what it should be, and nothing else is touched', async
   const paths = [{ via: '10.50.0.9', interface: 's-lan' }];
   const prefixes = Array.from({ length: 3000 }, (_, n) => `20.${n >> 8}.${n & 255}.0/24`);
   const steps: SyncProgress[] = [];
-  const first = await vpp.routes.sync(0, prefixes.map((prefix) => ({ prefix, paths })), { onProgress: (p) => steps.push(p) });
+  const first = await vpp.routes.sync(
+    0,
+    prefixes.map((prefix) => ({ prefix, paths })),
+    { onProgress: (p) => steps.push(p) },
+  );
   t.match(first, { added: 3000, replaced: 0, deleted: 0, unchanged: 0, failed: 0 });
   t.strictSame(steps.at(-1), { phase: 'sending', done: 3000, total: 3000 });
-  t.match(await vpp.routes.sync(0, prefixes.map((prefix) => ({ prefix, paths }))), { added: 0, unchanged: 3000 });
-  const changed: Route[] = prefixes.slice(10).map((prefix, n) => (n < 5 ? { prefix, type: 'drop' } : { prefix, paths }));
+  t.match(
+    await vpp.routes.sync(
+      0,
+      prefixes.map((prefix) => ({ prefix, paths })),
+    ),
+    { added: 0, unchanged: 3000 },
+  );
+  const changed: Route[] = prefixes
+    .slice(10)
+    .map((prefix, n) => (n < 5 ? { prefix, type: 'drop' } : { prefix, paths }));
   changed.push({ prefix: '2001:db8:50::/48', type: 'drop' });
   t.match(await vpp.routes.sync(0, changed, { dryRun: true }), { added: 1, replaced: 5, deleted: 10, unchanged: 2985 });
   async function* slowly(): AsyncGenerator<Route> {
     for (const route of changed) yield await Promise.resolve(route);
   }
   t.match(await vpp.routes.sync(0, slowly()), { added: 1, replaced: 5, deleted: 10, unchanged: 2985 });
-  t.match(await vpp.routes.sync(0, [], { family: 'ip4', keep: (prefix) => prefix === '20.0.20.0/24' }), { deleted: 2989 });
+  t.match(await vpp.routes.sync(0, [], { family: 'ip4', keep: (prefix) => prefix === '20.0.20.0/24' }), {
+    deleted: 2989,
+  });
   t.match(await vpp.routes.get('20.0.20.0/24'), { paths: [{ via: '10.50.0.9', interface: lan.index }] });
   t.match(await vpp.routes.sync(0, []), { deleted: 2 });
   t.equal((await collect(vpp, 0)).length, before, 'what VPP made itself is still there');
-  const bad = [{ prefix: '20.1.0.0/16', interface: 54_321 }, { prefix: '20.2.0.0/16', type: 'drop' as const }];
+  const bad = [
+    { prefix: '20.1.0.0/16', interface: 54_321 },
+    { prefix: '20.2.0.0/16', type: 'drop' as const },
+  ];
   t.match(await failure(vpp.routes.sync(50, bad)), {
     code: 'ERR_VPP_OBJECT_REFUSED',
     result: { added: 1, failed: 1, failures: [{ prefix: '20.1.0.0/16' }] },
   });
   t.match(await vpp.routes.get('20.2.0.0/16', { table: 50 }), { paths: [{ type: 'drop' }] });
   const stop = new AbortController();
-  const aborted = vpp.routes.sync(50, prefixes.map((prefix) => ({ prefix, type: 'drop' as const })), {
-    signal: stop.signal,
-    onProgress: ({ phase }) => phase === 'comparing' && stop.abort(new Error('enough')),
-  });
+  const aborted = vpp.routes.sync(
+    50,
+    prefixes.map((prefix) => ({ prefix, type: 'drop' as const })),
+    {
+      signal: stop.signal,
+      onProgress: ({ phase }) => phase === 'comparing' && stop.abort(new Error('enough')),
+    },
+  );
   t.match(await failure(aborted), { message: 'enough' });
   await vpp.routes.sync(50, []);
   await gone(t, lan);
@@ -276,8 +319,17 @@ scenario('neighbours, proxy ARP and ND, router advertisements', async (t, vpp) =
   t.equal(await vpp.proxyArp.ensureNd(lan, '2001:db8:40::99'), false);
   await vpp.proxyArp.deleteNd(lan, '2001:db8:40::99');
   t.strictSame(await vpp.proxyArp.nd(), []);
-  await vpp.routerAdvertisements.set(lan, { managed: true, maxIntervalSeconds: 60, minIntervalSeconds: 40, lifetimeSeconds: 300 });
-  await vpp.routerAdvertisements.setPrefix(lan, { prefix: '2001:db8:40::/64', validSeconds: 3600, preferredSeconds: 1800 });
+  await vpp.routerAdvertisements.set(lan, {
+    managed: true,
+    maxIntervalSeconds: 60,
+    minIntervalSeconds: 40,
+    lifetimeSeconds: 300,
+  });
+  await vpp.routerAdvertisements.setPrefix(lan, {
+    prefix: '2001:db8:40::/64',
+    validSeconds: 3600,
+    preferredSeconds: 1800,
+  });
   t.match(await vpp.routerAdvertisements.get(lan), {
     ...{ managed: true, other: false, maxIntervalSeconds: 60, lifetimeSeconds: 300 },
     prefixes: [{ prefix: '2001:db8:40::/64', validSeconds: 3600, autoconfigure: true }],
@@ -297,18 +349,28 @@ scenario('bridge domains, members, MAC tables, cross-connects and mirrors', asyn
   t.equal(await vpp.bridges.ensureMember('office', b, { bvi: true }), true);
   const bridge = await vpp.bridges.get('office');
   t.match(bridge, { id, tag: 'office', arpTermination: true, learn: false, flood: true, macAgeMinutes: 5 });
-  const member = ({ index }: { index: number }) => bridge.members.find(({ interfaceIndex }) => interfaceIndex === index);
+  const member = ({ index }: { index: number }) =>
+    bridge.members.find(({ interfaceIndex }) => interfaceIndex === index);
   t.match(member(a), { splitHorizonGroup: 1, bvi: false });
   t.match(member(b), { splitHorizonGroup: 0, bvi: true });
   const mac = '02:fe:00:00:09:01';
   t.equal(await vpp.bridges.ensureMac(id, { mac, interface: a }), true);
   t.equal(await vpp.bridges.ensureMac(id, { mac, interface: a }), false);
-  t.match((await vpp.bridges.macs(id)).find((one) => one.mac === mac), { isStatic: true, interfaceIndex: a.index });
+  t.match(
+    (await vpp.bridges.macs(id)).find((one) => one.mac === mac),
+    { isStatic: true, interfaceIndex: a.index },
+  );
   await vpp.bridges.deleteMac(id, mac);
   await vpp.bridges.addMac(id, { mac, drop: true });
-  t.match((await vpp.bridges.macs(id)).find((one) => one.mac === mac), { drop: true });
+  t.match(
+    (await vpp.bridges.macs(id)).find((one) => one.mac === mac),
+    { drop: true },
+  );
   await vpp.bridges.deleteMac(id, mac);
-  await vpp.bridges.ensureArpEntries(id, [{ ip: '10.9.0.1', mac }, { ip: '10.9.0.2', mac }]);
+  await vpp.bridges.ensureArpEntries(id, [
+    { ip: '10.9.0.1', mac },
+    { ip: '10.9.0.2', mac },
+  ]);
   await vpp.bridges.ensureArpEntries(id, [{ ip: '10.9.0.2', mac }]);
   t.strictSame(await vpp.bridges.arpEntries(id), [{ ip: '10.9.0.2', mac }]);
   await vpp.bridges.deleteArpEntry(id, '10.9.0.2', mac);
@@ -321,7 +383,10 @@ scenario('bridge domains, members, MAC tables, cross-connects and mirrors', asyn
   t.equal(await vpp.bridges.find(id), undefined, 'deleted with the member it still had');
   t.equal(await vpp.crossConnects.ensure(a, c), true);
   t.equal(await vpp.crossConnects.ensure(a, c), false);
-  t.match((await vpp.crossConnects.list()).find(({ rxIndex }) => rxIndex === a.index), { txIndex: c.index });
+  t.match(
+    (await vpp.crossConnects.list()).find(({ rxIndex }) => rxIndex === a.index),
+    { txIndex: c.index },
+  );
   t.equal((await vpp.crossConnects.list()).length, 2);
   await vpp.crossConnects.disconnect(a, c);
   t.strictSame(await vpp.crossConnects.list(), []);
@@ -334,24 +399,36 @@ scenario('bridge domains, members, MAC tables, cross-connects and mirrors', asyn
 
 scenario('ACLs and MACIP ACLs by name', async (t, vpp) => {
   const lan = await vpp.loopbacks.create();
-  const rules = ['permit tcp 10.0.0.0/8 -> any port 80-443', 'reflect udp any -> 10.9.9.9 port 53', 'deny any any -> any'];
+  const rules = [
+    'permit tcp 10.0.0.0/8 -> any port 80-443',
+    'reflect udp any -> 10.9.9.9 port 53',
+    'deny any any -> any',
+  ];
   const index = await vpp.acls.create({ tag: 'web', rules });
   t.match(await vpp.acls.get('web'), { index, tag: 'web', text: rules });
   t.equal(await vpp.acls.ensure({ tag: 'web', rules }), index);
-  const other = await vpp.acls.ensure({ tag: 'icmp', rules: ['permit icmp any -> any type 8', 'permit icmp6 any -> any'] });
+  const other = await vpp.acls.ensure({
+    tag: 'icmp',
+    rules: ['permit icmp any -> any type 8', 'permit icmp6 any -> any'],
+  });
   t.equal(await vpp.acls.apply(lan, { input: ['web', 'icmp'], output: ['icmp'] }), true);
   t.equal(await vpp.acls.apply(lan, { input: ['web', 'icmp'], output: ['icmp'] }), false);
   t.strictSame(await vpp.acls.of(lan), { input: [index, other], output: [other] });
   t.match(await failure(vpp.acls.delete('web')), { code: 'ERR_VPP_OBJECT_REFUSED', message: /in use/ });
   t.match(await failure(vpp.acls.apply(lan, { input: ['none'] })), { code: 'ERR_VPP_OBJECT_MISSING' });
-  t.match(await failure(Promise.resolve().then(() => vpp.acls.create({ tag: 'x', rules: ['permit'] }))), { code: 'ERR_VPP_RULE' });
+  t.match(await failure(Promise.resolve().then(() => vpp.acls.create({ tag: 'x', rules: ['permit'] }))), {
+    code: 'ERR_VPP_RULE',
+  });
   await vpp.acls.replace('web', ['deny tcp any4 -> any4 flags syn,!ack']);
   t.strictSame((await vpp.acls.get('web')).text, ['deny tcp any4 -> any4 flags syn,!ack']);
   await vpp.acls.delete('web', { detach: true });
   t.strictSame(await vpp.acls.of(lan), { input: [other], output: [other] });
   await vpp.acls.apply(lan, {});
   await vpp.acls.delete('icmp');
-  const macip = { tag: 'hosts', rules: ['permit 02:fe:00:00:00:01 10.0.0.1', 'permit 02:fe:00:00:00:00/ff:ff:ff:00:00:00 10.1.0.0/16'] };
+  const macip = {
+    tag: 'hosts',
+    rules: ['permit 02:fe:00:00:00:01 10.0.0.1', 'permit 02:fe:00:00:00:00/ff:ff:ff:00:00:00 10.1.0.0/16'],
+  };
   const one = await vpp.macip.create(macip);
   t.match(await vpp.macip.get('hosts'), { text: macip.rules });
   t.equal(await vpp.macip.ensure(macip), one);
@@ -368,21 +445,40 @@ scenario('NAT44', async (t, vpp) => {
   t.equal(await vpp.nat44.ensureEnabled({ sessions: 1024 }), true);
   t.equal(await vpp.nat44.ensureEnabled({ sessions: 1024 }), false);
   t.match(await failure(vpp.nat44.ensureEnabled({ sessions: 2048 })), { code: 'ERR_VPP_OBJECT_DIFFERS' });
-  const [lan, wan] = [await vpp.loopbacks.create(), await vpp.loopbacks.create({ addresses: ['198.51.100.1/24'], up: true })];
+  const [lan, wan] = [
+    await vpp.loopbacks.create(),
+    await vpp.loopbacks.create({ addresses: ['198.51.100.1/24'], up: true }),
+  ];
   t.equal(await vpp.nat44.setInside(lan), true);
   t.equal(await vpp.nat44.setInside(lan), false);
   await vpp.nat44.setOutside(wan);
   const sides = await vpp.nat44.interfaces();
-  t.match(sides.find(({ interfaceIndex }) => interfaceIndex === lan.index), { inside: true, outside: false });
-  t.match(sides.find(({ interfaceIndex }) => interfaceIndex === wan.index), { inside: false, outside: true });
+  t.match(
+    sides.find(({ interfaceIndex }) => interfaceIndex === lan.index),
+    { inside: true, outside: false },
+  );
+  t.match(
+    sides.find(({ interfaceIndex }) => interfaceIndex === wan.index),
+    { inside: false, outside: true },
+  );
   await vpp.nat44.addPool({ first: '203.0.113.1', last: '203.0.113.3' });
   t.equal(await vpp.nat44.ensurePool({ first: '203.0.113.1', last: '203.0.113.4' }), true);
   t.equal(await vpp.nat44.ensurePool({ first: '203.0.113.1', last: '203.0.113.4' }), false);
-  t.match((await vpp.nat44.pools()).filter(({ twice }) => !twice), [{ first: '203.0.113.1', last: '203.0.113.4' }]);
+  t.match(
+    (await vpp.nat44.pools()).filter(({ twice }) => !twice),
+    [{ first: '203.0.113.1', last: '203.0.113.4' }],
+  );
   await vpp.nat44.addInterfacePool(wan);
   t.match(await vpp.nat44.interfacePools(), [{ interfaceIndex: wan.index, twice: false }]);
   await vpp.nat44.deleteInterfacePool(wan);
-  const web = { tag: 'web', local: '10.0.0.9', localPort: 8080, external: '203.0.113.1', externalPort: 80, protocol: 'tcp' as const };
+  const web = {
+    tag: 'web',
+    local: '10.0.0.9',
+    localPort: 8080,
+    external: '203.0.113.1',
+    externalPort: 80,
+    protocol: 'tcp' as const,
+  };
   t.equal(await vpp.nat44.ensureMapping(web), true);
   t.equal(await vpp.nat44.ensureMapping(web), false);
   t.equal(await vpp.nat44.ensureMapping({ ...web, local: '10.0.0.10' }), true);
@@ -390,7 +486,10 @@ scenario('NAT44', async (t, vpp) => {
   await vpp.nat44.deleteMapping({ ...web, local: '10.0.0.10' });
   const balancer = {
     ...{ external: '203.0.113.2', port: 443, protocol: 'tcp' as const, tag: 'lb' },
-    backends: [{ address: '10.0.0.1', port: 443, weight: 50 }, { address: '10.0.0.2', port: 443, weight: 50 }],
+    backends: [
+      { address: '10.0.0.1', port: 443, weight: 50 },
+      { address: '10.0.0.2', port: 443, weight: 50 },
+    ],
   };
   await vpp.nat44.addBalancer(balancer);
   await vpp.nat44.setBackend(balancer, { address: '10.0.0.3', port: 443, weight: 10 });
@@ -404,7 +503,12 @@ scenario('NAT44', async (t, vpp) => {
   await vpp.nat44.deleteIdentity(identity);
   await vpp.nat44.setTimeouts({ udp: 100 });
   await vpp.nat44.setForwarding(true);
-  t.match(await vpp.nat44.config(), { enabled: true, sessions: 1024, forwarding: true, timeouts: { udp: 100, icmp: 60 } });
+  t.match(await vpp.nat44.config(), {
+    enabled: true,
+    sessions: 1024,
+    forwarding: true,
+    timeouts: { udp: 100, icmp: 60 },
+  });
   t.strictSame(await vpp.nat44.sessions(), []);
   await vpp.nat44.setInside(lan, false);
   await vpp.nat44.setOutside(wan, false);
@@ -421,7 +525,10 @@ scenario('tunnels and bonds', async (t, vpp, { release }) => {
   const lan = await vpp.loopbacks.create({ addresses: ['10.30.0.1/24'], up: true });
   const ends = { source: '10.30.0.1', destination: '10.30.0.2' };
   const vxlan = await vpp.vxlan.create({ ...ends, vni: 13, tag: 'overlay', up: true });
-  t.match((await vpp.vxlan.list()).map(({ interface: _, ...row }) => row), [{ ...ends, vni: 13, destinationPort: 4789 }]);
+  t.match(
+    (await vpp.vxlan.list()).map(({ interface: _, ...row }) => row),
+    [{ ...ends, vni: 13, destinationPort: 4789 }],
+  );
   t.equal(await vpp.vxlan.ensure({ ...ends, vni: 13 }), vxlan);
   t.match(await failure(vpp.vxlan.create({ ...ends, vni: 13 })), {
     ...{ code: 'ERR_VPP_OBJECT_REFUSED', object: 'vxlan tunnel 10.30.0.1 -> 10.30.0.2 vni 13' },
@@ -432,9 +539,15 @@ scenario('tunnels and bonds', async (t, vpp, { release }) => {
   t.equal(await vpp.geneve.ensure({ ...ends, vni: 14 }), geneve);
   const gre = await vpp.gre.create({ ...ends, type: 'teb' });
   t.equal(await vpp.gre.ensure({ ...ends, type: 'teb' }), gre);
-  t.match((await vpp.gre.list()).map(({ interface: _, ...row }) => row), [{ ...ends, type: 'teb', mode: 'point-to-point' }]);
+  t.match(
+    (await vpp.gre.list()).map(({ interface: _, ...row }) => row),
+    [{ ...ends, type: 'teb', mode: 'point-to-point' }],
+  );
   if (release === '24.10') {
-    t.match(await failure(vpp.gre.create({ ...ends, key: 5 })), { code: 'ERR_VPP_FEATURE_MISSING', plugin: 'gre_plugin.so' });
+    t.match(await failure(vpp.gre.create({ ...ends, key: 5 })), {
+      code: 'ERR_VPP_FEATURE_MISSING',
+      plugin: 'gre_plugin.so',
+    });
   } else await gone(t, await vpp.gre.create({ ...ends, key: 5 }));
   const ipip = await vpp.ipip.create({ ...ends, dscp: 10 });
   t.equal(await vpp.ipip.ensure({ ...ends }), ipip);
@@ -443,12 +556,18 @@ scenario('tunnels and bonds', async (t, vpp, { release }) => {
   const bond = await vpp.bonds.create({ mode: 'lacp', loadBalance: 'l34', tag: 'uplink' });
   t.equal(await vpp.bonds.ensure({ tag: 'uplink', mode: 'lacp' }), bond);
   t.match(await failure(vpp.bonds.ensure({ tag: 'uplink', mode: 'xor' })), { code: 'ERR_VPP_OBJECT_DIFFERS' });
-  t.match((await vpp.bonds.list()).map(({ interface: _, ...row }) => row), [{ mode: 'lacp', loadBalance: 'l34', members: 0 }]);
+  t.match(
+    (await vpp.bonds.list()).map(({ interface: _, ...row }) => row),
+    [{ mode: 'lacp', loadBalance: 'l34', members: 0 }],
+  );
   await gone(t, bond, lan);
 });
 
 scenario('ABF, l3 cross-connects, uRPF, punt', async (t, vpp) => {
-  const [lan, wan] = [await vpp.loopbacks.create({ addresses: ['10.20.0.1/24'], up: true }), await vpp.loopbacks.create()];
+  const [lan, wan] = [
+    await vpp.loopbacks.create({ addresses: ['10.20.0.1/24'], up: true }),
+    await vpp.loopbacks.create(),
+  ];
   await vpp.acls.create({ tag: 'abf', rules: ['permit tcp any4 -> any4 port 80'] });
   const policy = { id: 9, acl: 'abf', via: '10.20.0.9', interface: lan };
   t.equal(await vpp.abf.ensure(policy), true);
@@ -498,46 +617,75 @@ scenario('changes are told as they come', async (t, vpp, { real }) => {
   t.equal(watch.ended, true);
 });
 
-void t.test('on real VPP: af_packet, tap, bond members, trace and capture', { skip: targets.at(-1)!.skip }, async (t) => {
-  const { vpp } = await targets.at(-1)!.open(t);
-  const tap = await failureOr(vpp.taps.create({ id: 77, hostName: 'nv77', tag: 'tap', hostIp4: '10.77.0.2/24', addresses: ['10.77.0.1/24'], up: true }));
-  if (tap instanceof Error) t.comment(`no taps here: ${tap.message}`);
-  else {
-    t.match((await vpp.taps.list()).find(({ interface: itf }) => itf === tap), { id: 77, hostName: 'nv77' });
-    t.equal(await vpp.taps.ensure({ hostName: 'nv77' }), tap);
-    t.equal((await tap.rxPlacement())[0]?.worker, 'main');
-    await tap.setRxMode('interrupt');
-    await tap.setPromiscuous(true);
-    const bond = await vpp.bonds.create({ mode: 'active-backup' });
-    await vpp.bonds.ensureMember(bond, tap, { weight: 7 });
-    await vpp.bonds.ensureMember(bond, tap, { weight: 7 });
-    t.match(await vpp.bonds.members(bond), [{ interface: { index: tap.index }, weight: 7 }]);
-    await vpp.bonds.removeMember(tap);
-    t.strictSame(await vpp.bonds.members(bond), []);
-    await gone(t, bond, tap);
-  }
-  const lan = await vpp.loopbacks.create({ addresses: ['10.78.0.1/24'], up: true });
-  const packet = 'IP4: 02:fe:00:00:00:99 -> ff:ff:ff:ff:ff:ff UDP: 10.78.0.9 -> 10.78.0.1 UDP: 5000 -> 9 incrementing 30';
-  const stream = `name nv limit 5 node ethernet-input interface ${lan.name} size 72-72 data { ${packet} }`;
-  t.equal(await vpp.cli(`packet-generator new { ${stream} }`), '', 'a packet generator is set up');
-  const trace = await vpp.trace({ node: 'pg-input', count: 5 });
-  const start = () => void vpp.cli('packet-generator enable-stream nv');
-  const { packets, pcapng } = await vpp.capture({ interface: lan, directions: ['rx'], count: 5, durationMs: 20_000, onStarted: start });
-  t.equal(packets.length, 5);
-  t.strictSame(new PcapngReader().push(pcapng).filter(({ type }) => type === 'packet').length, 5);
-  t.match(describeFrame(packets[0]!.bytes, { showLink: false }), /10\.78\.0\.9\.5000 > 10\.78\.0\.1\.9/);
-  const traced = await trace.wait();
-  t.equal(traced.length, 5);
-  t.match(traced[0]!.steps.slice(0, 2), [{ node: 'pg-input' }, { node: 'ethernet-input', detail: /IP4: 02:fe/ }]);
-  await trace.clear();
-  t.strictSame(await trace.packets(), []);
-  await vpp.cli('packet-generator delete nv');
-  await gone(t, lan);
-  t.match(await failure(vpp.afPackets.create({ host: 'nowhere0' })), { code: 'ERR_VPP_OBJECT_REFUSED', object: 'af_packet nowhere0' });
-  t.match(await failure(vpp.trace({ node: 'no-such-node' })), { code: 'ERR_VPP_OBJECT_REFUSED', object: 'trace of no-such-node' });
-  const quiet = await vpp.capture({ durationMs: 50 });
-  t.strictSame(quiet.packets, []);
-});
+void t.test(
+  'on real VPP: af_packet, tap, bond members, trace and capture',
+  { skip: targets.at(-1)!.skip },
+  async (t) => {
+    const { vpp } = await targets.at(-1)!.open(t);
+    const tap = await failureOr(
+      vpp.taps.create({
+        id: 77,
+        hostName: 'nv77',
+        tag: 'tap',
+        hostIp4: '10.77.0.2/24',
+        addresses: ['10.77.0.1/24'],
+        up: true,
+      }),
+    );
+    if (tap instanceof Error) t.comment(`no taps here: ${tap.message}`);
+    else {
+      t.match(
+        (await vpp.taps.list()).find(({ interface: itf }) => itf === tap),
+        { id: 77, hostName: 'nv77' },
+      );
+      t.equal(await vpp.taps.ensure({ hostName: 'nv77' }), tap);
+      t.equal((await tap.rxPlacement())[0]?.worker, 'main');
+      await tap.setRxMode('interrupt');
+      await tap.setPromiscuous(true);
+      const bond = await vpp.bonds.create({ mode: 'active-backup' });
+      await vpp.bonds.ensureMember(bond, tap, { weight: 7 });
+      await vpp.bonds.ensureMember(bond, tap, { weight: 7 });
+      t.match(await vpp.bonds.members(bond), [{ interface: { index: tap.index }, weight: 7 }]);
+      await vpp.bonds.removeMember(tap);
+      t.strictSame(await vpp.bonds.members(bond), []);
+      await gone(t, bond, tap);
+    }
+    const lan = await vpp.loopbacks.create({ addresses: ['10.78.0.1/24'], up: true });
+    const packet =
+      'IP4: 02:fe:00:00:00:99 -> ff:ff:ff:ff:ff:ff UDP: 10.78.0.9 -> 10.78.0.1 UDP: 5000 -> 9 incrementing 30';
+    const stream = `name nv limit 5 node ethernet-input interface ${lan.name} size 72-72 data { ${packet} }`;
+    t.equal(await vpp.cli(`packet-generator new { ${stream} }`), '', 'a packet generator is set up');
+    const trace = await vpp.trace({ node: 'pg-input', count: 5 });
+    const start = () => void vpp.cli('packet-generator enable-stream nv');
+    const { packets, pcapng } = await vpp.capture({
+      interface: lan,
+      directions: ['rx'],
+      count: 5,
+      durationMs: 20_000,
+      onStarted: start,
+    });
+    t.equal(packets.length, 5);
+    t.strictSame(new PcapngReader().push(pcapng).filter(({ type }) => type === 'packet').length, 5);
+    t.match(describeFrame(packets[0]!.bytes, { showLink: false }), /10\.78\.0\.9\.5000 > 10\.78\.0\.1\.9/);
+    const traced = await trace.wait();
+    t.equal(traced.length, 5);
+    t.match(traced[0]!.steps.slice(0, 2), [{ node: 'pg-input' }, { node: 'ethernet-input', detail: /IP4: 02:fe/ }]);
+    await trace.clear();
+    t.strictSame(await trace.packets(), []);
+    await vpp.cli('packet-generator delete nv');
+    await gone(t, lan);
+    t.match(await failure(vpp.afPackets.create({ host: 'nowhere0' })), {
+      code: 'ERR_VPP_OBJECT_REFUSED',
+      object: 'af_packet nowhere0',
+    });
+    t.match(await failure(vpp.trace({ node: 'no-such-node' })), {
+      code: 'ERR_VPP_OBJECT_REFUSED',
+      object: 'trace of no-such-node',
+    });
+    const quiet = await vpp.capture({ durationMs: 50 });
+    t.strictSame(quiet.packets, []);
+  },
+);
 
 async function failureOr<T>(promise: Promise<T>): Promise<T | Error> {
   return promise.catch((error: unknown) => error as Error);
@@ -579,7 +727,11 @@ void t.test('the messages that are sent, by release', async (t) => {
     await vpp.taps.create({ hostName: 'x' });
     await vpp.vxlan.create({ source: '10.0.0.1', destination: '10.0.0.2', vni: 7 });
     await vpp.tables.setFlowHash(0, 'ip4', { source: true, protocol: true });
-    t.strictSame(fake.sent().map(({ name }) => name), [...names], release);
+    t.strictSame(
+      fake.sent().map(({ name }) => name),
+      [...names],
+      release,
+    );
   }
   const fake = await standIn(t);
   const vpp = await openVpp({ socket: fake.server.path });
@@ -613,7 +765,15 @@ void t.test('the messages that are sent, by release', async (t) => {
   await vpp.acls.create({ tag: 'a', rules: ['permit tcp 10.0.0.0/8 -> any port 80-443'] });
   t.match(fake.sent()[0]!.fields, {
     ...{ acl_index: 0xffffffff, tag: 'a' },
-    r: [{ is_permit: 1, src_prefix: '10.0.0.0/8', proto: 6, dstport_or_icmpcode_first: 80, dstport_or_icmpcode_last: 443 }],
+    r: [
+      {
+        is_permit: 1,
+        src_prefix: '10.0.0.0/8',
+        proto: 6,
+        dstport_or_icmpcode_first: 80,
+        dstport_or_icmpcode_last: 443,
+      },
+    ],
   });
 });
 
@@ -644,7 +804,10 @@ void t.test('a handle knows when its interface is gone', async (t) => {
     told.push(change.type);
     if (change.type === 'restarted') break;
   }
-  t.ok(before.every((itf) => itf.gone), 'after a restart of VPP all handles are gone');
+  t.ok(
+    before.every((itf) => itf.gone),
+    'after a restart of VPP all handles are gone',
+  );
   await vpp.close();
   t.equal(connection.state, 'connected', 'a connection that was handed in stays open');
   const early = vpp.interfaces.watch({ signal: AbortSignal.abort() });
@@ -662,16 +825,29 @@ void t.test('what is made and then refused its settings is taken back', async (t
   fake.plug({ interface_name: 'b', interface_dev_type: 'dpdk', tag: 'twin' });
   t.match(await failure(vpp.interfaces.get('twin')), { code: 'ERR_VPP_OBJECT_AMBIGUOUS', message: /a, b/ });
   t.match(await failure((await vpp.interfaces.get('a')).counters()), { message: /stats segment/ });
-  const counted = await openVpp({ socket: fake.server.path, counters: { interfaceCounters: (index) => ({ drops: BigInt(index) }) } });
+  const counted = await openVpp({
+    socket: fake.server.path,
+    counters: { interfaceCounters: (index) => ({ drops: BigInt(index) }) },
+  });
   t.strictSame(await (await counted.interfaces.get('a')).counters(), { drops: 2n });
   await counted.close();
 });
 
 const any4 = fc.constant('0.0.0.0/0');
 const port = fc.tuple(fc.nat(65_535), fc.nat(65_535)).map(([a, b]) => [Math.min(a, b), Math.max(a, b)] as const);
-const prefix4 = fc.oneof(any4, fc.tuple(fc.nat(255), fc.integer({ min: 1, max: 8 })).map(([n, l]) => `${n & (0xff << (8 - l))}.0.0.0/${l}`));
+const prefix4 = fc.oneof(
+  any4,
+  fc.tuple(fc.nat(255), fc.integer({ min: 1, max: 8 })).map(([n, l]) => `${n & (0xff << (8 - l))}.0.0.0/${l}`),
+);
 const ruleOf: fc.Arbitrary<AclRule> = fc
-  .record({ action: fc.constantFrom('permit', 'deny', 'reflect'), protocol: fc.constantFrom(0, 1, 6, 17, 47, 99), source: prefix4, destination: prefix4, a: fc.option(port), b: fc.option(port) })
+  .record({
+    action: fc.constantFrom('permit', 'deny', 'reflect'),
+    protocol: fc.constantFrom(0, 1, 6, 17, 47, 99),
+    source: prefix4,
+    destination: prefix4,
+    a: fc.option(port),
+    b: fc.option(port),
+  })
   .map(({ a, b, ...rule }) => {
     const ports = rule.protocol === 6 || rule.protocol === 17;
     const limited = (range: readonly [number, number] | null) => range !== null && (range[0] > 0 || range[1] < 65_535);
@@ -683,10 +859,16 @@ const ruleOf: fc.Arbitrary<AclRule> = fc
   });
 
 void t.test('ACL rules in text and back', async (t) => {
-  fc.assert(fc.property(fc.array(ruleOf, { maxLength: 8 }), (rules) => {
-    t.strictSame(parseAclRules(formatAclRules(rules)), rules);
-  }), { numRuns: 100 });
-  t.strictSame(formatAclRules(parseAclRules(['permit any any -> any', 'deny tcp any6 -> any6'])), ['permit any any -> any', 'deny tcp any6 -> any6']);
+  fc.assert(
+    fc.property(fc.array(ruleOf, { maxLength: 8 }), (rules) => {
+      t.strictSame(parseAclRules(formatAclRules(rules)), rules);
+    }),
+    { numRuns: 100 },
+  );
+  t.strictSame(formatAclRules(parseAclRules(['permit any any -> any', 'deny tcp any6 -> any6'])), [
+    'permit any any -> any',
+    'deny tcp any6 -> any6',
+  ]);
   for (const [text, why] of [
     ['allow tcp any -> any', /no action/],
     ['permit tcp any any', /"->" is missing/],
@@ -698,13 +880,18 @@ void t.test('ACL rules in text and back', async (t) => {
     ['permit tcp', /source is missing/],
     ['permit 256 any -> any', /no protocol/],
   ] as const) {
-    t.match(await failure(Promise.resolve().then(() => parseAclRule(text))), { code: 'ERR_VPP_RULE', message: why }, text);
+    t.match(
+      await failure(Promise.resolve().then(() => parseAclRule(text))),
+      { code: 'ERR_VPP_RULE', message: why },
+      text,
+    );
   }
   t.match(await failure(Promise.resolve().then(() => parseMacipRule('permit 02:fe any'))), { code: 'ERR_VPP_RULE' });
 });
 
 void t.test('a trace in text becomes steps', async (t) => {
-  const text = '00:00:12:345678: pg-input\n  stream 0, 64 bytes\n    sw_if_index 1\n00:00:12:345690: ethernet-input\n  IP4: a -> b\n';
+  const text =
+    '00:00:12:345678: pg-input\n  stream 0, 64 bytes\n    sw_if_index 1\n00:00:12:345690: ethernet-input\n  IP4: a -> b\n';
   t.strictSame(parseTrace(text), [
     { time: 12.345678, node: 'pg-input', detail: 'stream 0, 64 bytes\n  sw_if_index 1' },
     { time: 12.34569, node: 'ethernet-input', detail: 'IP4: a -> b' },
@@ -768,4 +955,52 @@ void t.test('the examples of the public members and pages run', async (t) => {
   if (targets.at(-1)!.skip !== false) return;
   process.env.VPP_SOCKET = (await realVpp()).apiSocket;
   await testDocExamples(t, pages);
+});
+
+/** Runs a program of examples/; what it prints. */
+function example(name: string, ...args: string[]): Promise<{ code: number | null; out: string }> {
+  return new Promise((resolve) => {
+    const child = spawn(process.execPath, [join(root, 'build/js/examples', `${name}.js`), ...args]);
+    let out = '';
+    for (const stream of [child.stdout, child.stderr]) {
+      stream.setEncoding('utf8').on('data', (text: string) => {
+        out += text;
+      });
+    }
+    child.on('close', (code) => resolve({ code, out }));
+  });
+}
+
+void t.test('the programs of examples/ that configure VPP', async (t) => {
+  const file = join(folder(t), 'table.txt');
+  const lines = Array.from(
+    { length: 2000 },
+    (_, n) => `20.${n >> 8}.${n & 255}.0/24 ${n % 2 === 0 ? 'drop' : '10.255.0.9'}`,
+  );
+  writeFileSync(file, `# a table\n${lines.join('\n')}\n`);
+  const programs: [name: string, args: (socket: string) => string[], first: RegExp][] = [
+    ['router-on-a-stick', (socket) => [socket], /vlan10 .*192\.168\.10\.1\/24[^]*vlan30/],
+    ['vxlan-overlay', (socket) => [socket], /to-10\.255\.0\.2[^]*bridge domain \d+ with 3 members/],
+    ['nat-gateway', (socket) => [socket], /up to \d+ sessions\nmapping web: port 80 -> 192\.168\.100\.80:8080/],
+    [
+      'firewall',
+      (socket) => [socket],
+      /from-outside\n {2}permit tcp any -> any port 22[^]*to-outside\n {2}reflect any any -> any/,
+    ],
+    ['full-table', (socket) => [file, socket], /added 200[0-9], replaced 0/],
+  ];
+  const sockets: [string, string][] = [['stand-in', (await standIn(t)).server.path]];
+  if (targets.at(-1)!.skip === false) {
+    const own = await RealVpp.start({ plugins });
+    t.teardown(() => own.stop());
+    sockets.push(['VPP 26.06', own.apiSocket]);
+  }
+  for (const [target, socket] of sockets) {
+    for (const [name, args, first] of programs) {
+      const once = await example(name, ...args(socket));
+      t.equal(once.code, 0, `${name} on the ${target}: ${once.out}`);
+      t.match(once.out, first);
+      t.equal((await example(name, ...args(socket))).code, 0, 'and again');
+    }
+  }
 });

@@ -44,7 +44,10 @@ void t.test('add, show, set and del', async (t) => {
         t.equal(code, 0, `${args.join(' ')} ${err}`);
         return out;
       };
-      t.match(await good('add', 'loopback', '--instance', '9', '--tag', 'lan', '--address', '10.9.0.1/24', '--up'), /lan \(loop9\)/);
+      t.match(
+        await good('add', 'loopback', '--instance', '9', '--tag', 'lan', '--address', '10.9.0.1/24', '--up'),
+        /lan \(loop9\)/,
+      );
       t.match(await good('add', 'vlan', 'lan', '100', '--tag', 'guests'), /guests \(loop9\.100\)/);
       await good('add', 'route', '10.10.0.0/16', 'via', '10.9.0.2', 'lan', 'weight', '2');
       await good('add', 'route', '10.11.0.0/16', 'drop');
@@ -52,8 +55,14 @@ void t.test('add, show, set and del', async (t) => {
       await good('add', 'acl', 'web', 'permit tcp 10.0.0.0/8 -> any port 80-443', 'deny any any -> any');
       await good('set', 'interface', 'lan', '--mtu', '1400', '--acl-in', 'web');
       await good('add', 'bridge', 'office');
-      const interfaces = (await good('show', 'interfaces', '--json')).trim().split('\n').map((line) => JSON.parse(line));
-      t.match(interfaces.find(({ tag }) => tag === 'lan'), { name: 'loop9', admin: 'up', mtu: 1400, addresses: ['10.9.0.1/24'] });
+      const interfaces = (await good('show', 'interfaces', '--json'))
+        .trim()
+        .split('\n')
+        .map((line) => JSON.parse(line));
+      t.match(
+        interfaces.find(({ tag }) => tag === 'lan'),
+        { name: 'loop9', admin: 'up', mtu: 1400, addresses: ['10.9.0.1/24'] },
+      );
       t.match(await good('show', 'interfaces'), /^index +name +tag.*\n[^]*loop9 +lan +Loopback +up/);
       t.match(await good('show', 'routes', '-f', 'ip4'), /10\.10\.0\.0\/16 +10\.9\.0\.2 lan weight 2 +API/);
       t.match(await good('show', 'neighbors'), /lan +10\.9\.0\.2 +02:fe:00:00:09:02/);
@@ -120,7 +129,9 @@ void t.test('a file is applied, and then there is no difference', async (t) => {
       t.match(changed.out, /- routes 10\.40\.0\.0\/16 in 0\n/);
       t.equal((await run('config', 'apply', path, '--prune', ...at)).code, 0);
       t.strictSame((await run('config', 'diff', path, ...at)).out, '');
-      const empty = ['tables', 'acls', 'interfaces', 'bridges', 'routes', 'neighbors'].map((name) => `${name}: []\n`).join('');
+      const empty = ['tables', 'acls', 'interfaces', 'bridges', 'routes', 'neighbors']
+        .map((name) => `${name}: []\n`)
+        .join('');
       writeFileSync(path, empty);
       const pruned = await run('config', 'apply', path, '--prune', ...at);
       t.equal(pruned.code, 0, pruned.err);

@@ -41,17 +41,17 @@ export function register(program: Command): void {
       else writeFileSync(file, text);
     },
   );
-  withCommon(config.command('diff <file>').description('what apply would change; exit code 1 when there is something')).action(
-    async (file: string, _options: object, self: Command) => {
-      const { difference } = await import('./vpp/apply.js');
-      const wanted = await read(file);
-      await withVpp(self, async (vpp, { json }) => {
-        const changes = difference(wanted, await dumpDocument(vpp));
-        for (const change of changes) console.log(json === true ? jsonOf(change) : line(change));
-        if (changes.length > 0) process.exitCode = 1;
-      });
-    },
-  );
+  withCommon(
+    config.command('diff <file>').description('what apply would change; exit code 1 when there is something'),
+  ).action(async (file: string, _options: object, self: Command) => {
+    const { difference } = await import('./vpp/apply.js');
+    const wanted = await read(file);
+    await withVpp(self, async (vpp, { json }) => {
+      const changes = difference(wanted, await dumpDocument(vpp));
+      for (const change of changes) console.log(json === true ? jsonOf(change) : line(change));
+      if (changes.length > 0) process.exitCode = 1;
+    });
+  });
   withCommon(config.command('apply <file>').description('make the VPP as the file says'))
     .option('--prune', 'delete what only the VPP has, in the sections of the file')
     .action(async (file: string, options: { prune?: boolean }, self: Command) => {

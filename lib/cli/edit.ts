@@ -65,7 +65,12 @@ const adds: Readonly<Record<string, Edit>> = {
     options: [['--instance <n>', 'number in its name'], ...settingFlags],
     act: async (vpp, _, options) => {
       const instance = options['instance'];
-      return done(await vpp.loopbacks.create({ ...settings(options), ...(instance === undefined ? {} : { instance: Number(instance) }) }));
+      return done(
+        await vpp.loopbacks.create({
+          ...settings(options),
+          ...(instance === undefined ? {} : { instance: Number(instance) }),
+        }),
+      );
     },
   },
   tap: {
@@ -74,7 +79,13 @@ const adds: Readonly<Record<string, Edit>> = {
     options: [['--host-address <prefix>', "address of the kernel's end"], ...settingFlags],
     act: async (vpp, [hostName], options) => {
       const hostIp4 = options['hostAddress'] as string | undefined;
-      return done(await vpp.taps.ensure({ hostName: hostName!, ...settings(options), ...(hostIp4 === undefined ? {} : { hostIp4 }) }));
+      return done(
+        await vpp.taps.ensure({
+          hostName: hostName!,
+          ...settings(options),
+          ...(hostIp4 === undefined ? {} : { hostIp4 }),
+        }),
+      );
     },
   },
   memif: {
@@ -103,7 +114,9 @@ const adds: Readonly<Record<string, Edit>> = {
     description: 'a VXLAN tunnel',
     options: settingFlags,
     act: async (vpp, [source, destination, vni], options) =>
-      done(await vpp.vxlan.ensure({ source: source!, destination: destination!, vni: Number(vni), ...settings(options) })),
+      done(
+        await vpp.vxlan.ensure({ source: source!, destination: destination!, vni: Number(vni), ...settings(options) }),
+      ),
   },
   route: {
     usage: '<prefix> <path...>',
@@ -167,7 +180,11 @@ const dels: Readonly<Record<string, Edit>> = {
       return `route ${prefix!} deleted`;
     },
   },
-  table: { usage: '<id>', description: 'a VRF table', act: async (vpp, [id]) => (await vpp.tables.delete(Number(id)), `table ${id!} deleted`) },
+  table: {
+    usage: '<id>',
+    description: 'a VRF table',
+    act: async (vpp, [id]) => (await vpp.tables.delete(Number(id)), `table ${id!} deleted`),
+  },
   bridge: {
     usage: '<idOrTag>',
     description: 'a bridge domain',
@@ -189,7 +206,12 @@ const sets: Readonly<Record<string, Edit>> = {
   interface: {
     usage: '<name>',
     description: 'settings of an interface, by name, tag or #index',
-    options: [...settingFlags, ['--name <name>', "VPP's name for it"], ['--acl-in <tags...>', 'ACLs on input'], ['--acl-out <tags...>', 'ACLs on output']],
+    options: [
+      ...settingFlags,
+      ['--name <name>', "VPP's name for it"],
+      ['--acl-in <tags...>', 'ACLs on input'],
+      ['--acl-out <tags...>', 'ACLs on output'],
+    ],
     act: async (vpp, [name], options) => {
       const itf = await vpp.interfaces.get(/^#\d+$/.test(name!) ? Number(name!.slice(1)) : name!);
       const rename = options['name'] as string | undefined;
@@ -214,7 +236,8 @@ const sets: Readonly<Record<string, Edit>> = {
     usage: '<interface> <side>',
     description: 'NAT44 of an interface: inside, outside or off; the addresses of an outside one are the pool',
     act: async (vpp, [itf, side]) => {
-      if (!['inside', 'outside', 'off'].includes(side!)) throw new ArgumentTypeError('a side is inside, outside or off');
+      if (!['inside', 'outside', 'off'].includes(side!))
+        throw new ArgumentTypeError('a side is inside, outside or off');
       await vpp.nat44.ensureEnabled();
       await vpp.nat44.setInside(itf!, side === 'inside');
       await vpp.nat44.setOutside(itf!, side === 'outside');

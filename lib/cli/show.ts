@@ -34,7 +34,17 @@ const things: Readonly<Record<string, readonly [description: string, show: Show]
       for (const itf of await vpp.interfaces.list()) {
         const { index, name, tag, deviceType, adminUp, linkUp, mac, mtu } = itf.info;
         const addresses = await itf.addresses();
-        rows.push({ index, name, tag, type: deviceType, admin: adminUp ? 'up' : 'down', link: linkUp ? 'up' : 'down', mac, mtu: mtu.l3, addresses });
+        rows.push({
+          index,
+          name,
+          tag,
+          type: deviceType,
+          admin: adminUp ? 'up' : 'down',
+          link: linkUp ? 'up' : 'down',
+          mac,
+          mtu: mtu.l3,
+          addresses,
+        });
       }
       return rows;
     },
@@ -45,7 +55,10 @@ const things: Readonly<Record<string, readonly [description: string, show: Show]
       const name = await namesOf(vpp);
       const sources = new Map([...(await vpp.routes.sources())].map(([source, number]) => [number, source]));
       const rows: Row[] = [];
-      for await (const route of vpp.routes.list({ table: Number(table), ...(family === undefined ? {} : { family }) })) {
+      for await (const route of vpp.routes.list({
+        table: Number(table),
+        ...(family === undefined ? {} : { family }),
+      })) {
         const paths = route.paths.map((path) => pathText(path, name));
         rows.push({ prefix: route.prefix, paths, source: sources.get(route.source) ?? route.source });
       }
@@ -67,7 +80,10 @@ const things: Readonly<Record<string, readonly [description: string, show: Show]
     'MAC addresses of bridge domains',
     async (vpp) => {
       const name = await namesOf(vpp);
-      return (await vpp.bridges.macs()).map(({ interfaceIndex, ...row }) => ({ ...row, interface: name(interfaceIndex) }));
+      return (await vpp.bridges.macs()).map(({ interfaceIndex, ...row }) => ({
+        ...row,
+        interface: name(interfaceIndex),
+      }));
     },
   ],
   acl: [
@@ -84,21 +100,36 @@ const things: Readonly<Record<string, readonly [description: string, show: Show]
       }));
     },
   ],
-  macip: ['MACIP ACLs', async (vpp) => (await vpp.macip.list()).map(({ index, tag, text: rules }) => ({ index, tag, rules }))],
+  macip: [
+    'MACIP ACLs',
+    async (vpp) => (await vpp.macip.list()).map(({ index, tag, text: rules }) => ({ index, tag, rules })),
+  ],
   nat: [
     'NAT44: interfaces, pools and mappings',
     async (vpp) => {
       const name = await namesOf(vpp);
       const { enabled, sessions, forwarding } = await vpp.nat44.config();
-      const rows: Row[] = [{ what: 'nat44', value: enabled ? 'enabled' : 'disabled', detail: { sessions, forwarding } }];
+      const rows: Row[] = [
+        { what: 'nat44', value: enabled ? 'enabled' : 'disabled', detail: { sessions, forwarding } },
+      ];
       for (const { interfaceIndex, inside, outside, output } of await vpp.nat44.interfaces()) {
-        const sides = [inside ? 'inside' : '', outside ? 'outside' : '', output ? 'output' : ''].filter((side) => side !== '');
+        const sides = [inside ? 'inside' : '', outside ? 'outside' : '', output ? 'output' : ''].filter(
+          (side) => side !== '',
+        );
         rows.push({ what: 'interface', value: name(interfaceIndex), detail: sides });
       }
       for (const { first, last, twice } of await vpp.nat44.pools()) {
         rows.push({ what: 'pool', value: first === last ? first : `${first}-${last}`, detail: twice ? 'twice' : '' });
       }
-      for (const { external, externalInterface, externalPort, local, localPort, protocol, tag } of await vpp.nat44.mappings()) {
+      for (const {
+        external,
+        externalInterface,
+        externalPort,
+        local,
+        localPort,
+        protocol,
+        tag,
+      } of await vpp.nat44.mappings()) {
         const outside = external ?? name(externalInterface as number);
         const port = (number: number | undefined) => (number === undefined ? '' : `:${number}`);
         const detail = `${outside}${port(externalPort)} -> ${local}${port(localPort)} ${protocol ?? ''}`.trim();
@@ -124,14 +155,23 @@ const things: Readonly<Record<string, readonly [description: string, show: Show]
   ],
   memif: [
     'memif interfaces and their sockets',
-    async (vpp) => (await vpp.memif.list()).map(({ interface: itf, ...row }) => ({ name: itf.name, tag: itf.tag, ...row })),
+    async (vpp) =>
+      (await vpp.memif.list()).map(({ interface: itf, ...row }) => ({ name: itf.name, tag: itf.tag, ...row })),
   ],
-  taps: ['TAP interfaces', async (vpp) => (await vpp.taps.list()).map(({ interface: itf, ...row }) => ({ name: itf.name, ...row }))],
+  taps: [
+    'TAP interfaces',
+    async (vpp) => (await vpp.taps.list()).map(({ interface: itf, ...row }) => ({ name: itf.name, ...row })),
+  ],
   tunnels: [
     'VXLAN, GENEVE, GRE and IPIP tunnels',
     async (vpp) => {
       const rows: Row[] = [];
-      for (const [type, list] of [['vxlan', vpp.vxlan], ['geneve', vpp.geneve], ['gre', vpp.gre], ['ipip', vpp.ipip]] as const) {
+      for (const [type, list] of [
+        ['vxlan', vpp.vxlan],
+        ['geneve', vpp.geneve],
+        ['gre', vpp.gre],
+        ['ipip', vpp.ipip],
+      ] as const) {
         const found = await list.list().catch((error: unknown) => {
           // A kind whose plugin is not loaded has no tunnels.
           if ((error as { code?: string }).code === 'ERR_VPP_FEATURE_MISSING') return [];
@@ -145,7 +185,10 @@ const things: Readonly<Record<string, readonly [description: string, show: Show]
       return rows;
     },
   ],
-  bonds: ['bonds', async (vpp) => (await vpp.bonds.list()).map(({ interface: itf, ...row }) => ({ name: itf.name, ...row }))],
+  bonds: [
+    'bonds',
+    async (vpp) => (await vpp.bonds.list()).map(({ interface: itf, ...row }) => ({ name: itf.name, ...row })),
+  ],
 };
 
 /** Adds `node-vpp show`. */

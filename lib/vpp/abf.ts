@@ -115,7 +115,11 @@ export class Abf {
     }));
   }
 
-  async attach(id: number, itf: InterfaceRef, options: { priority?: number; family?: 'ip4' | 'ip6' } = {}): Promise<void> {
+  async attach(
+    id: number,
+    itf: InterfaceRef,
+    options: { priority?: number; family?: 'ip4' | 'ip6' } = {},
+  ): Promise<void> {
     await this.#attach(id, itf, options, true);
   }
 
@@ -135,7 +139,11 @@ export class Abf {
     return true;
   }
 
-  async detach(id: number, itf: InterfaceRef, options: { priority?: number; family?: 'ip4' | 'ip6' } = {}): Promise<void> {
+  async detach(
+    id: number,
+    itf: InterfaceRef,
+    options: { priority?: number; family?: 'ip4' | 'ip6' } = {},
+  ): Promise<void> {
     await this.#attach(id, itf, options, false);
   }
 

@@ -61,7 +61,9 @@ export class Acls {
   }
 
   async find(ref: AclRef): Promise<AclInfo | undefined> {
-    const found = (await this.list()).filter(({ index, tag }) => (typeof ref === 'number' ? index === ref : tag === ref));
+    const found = (await this.list()).filter(({ index, tag }) =>
+      typeof ref === 'number' ? index === ref : tag === ref,
+    );
     if (found.length > 1) {
       const problem = `${found.length} ACLs have this tag: ${found.map(({ index }) => index).join(', ')}`;
       throw new VppObjectError('ERR_VPP_OBJECT_AMBIGUOUS', `ACL ${ref}`, problem);
@@ -119,7 +121,11 @@ export class Acls {
       const found = byTag.filter(({ tag }) => tag === ref);
       if (found.length === 1) return found[0]!.index;
       const code = found.length === 0 ? 'ERR_VPP_OBJECT_MISSING' : 'ERR_VPP_OBJECT_AMBIGUOUS';
-      throw new VppObjectError(code, `ACL ${ref}`, `VPP has ${found.length || 'no'} ACL${found.length > 1 ? 's' : ''} of this tag`);
+      throw new VppObjectError(
+        code,
+        `ACL ${ref}`,
+        `VPP has ${found.length || 'no'} ACL${found.length > 1 ? 's' : ''} of this tag`,
+      );
     });
     const now = (await this.#applied(on.index)).get(on.index);
     const held = now === undefined ? [] : [...now.input, ...now.output];

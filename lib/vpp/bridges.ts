@@ -190,7 +190,8 @@ export class Bridges {
   /** Makes a bridge domain of this number or tag what is asked for, and creates it when there is none; its number. */
   async ensure(options: BridgeOptions & ({ id: number } | { tag: string })): Promise<number> {
     const { id, tag } = options;
-    if (id === undefined && tag === undefined) throw new ArgumentTypeError('ensure: a bridge domain needs an id or a tag');
+    if (id === undefined && tag === undefined)
+      throw new ArgumentTypeError('ensure: a bridge domain needs an id or a tag');
     const held = await this.find(id ?? tag!);
     if (held === undefined) return this.create(options);
     if (tag !== undefined && held.tag !== tag) {
@@ -202,7 +203,8 @@ export class Bridges {
       Object.entries(flags).filter(([name, value]) => held[name as keyof BridgeFlags] !== value),
     ) as BridgeFlags;
     if (Object.keys(change).length > 0) await this.setFlags(held.id, change);
-    if (macAgeMinutes !== undefined && macAgeMinutes !== held.macAgeMinutes) await this.setMacAge(held.id, macAgeMinutes);
+    if (macAgeMinutes !== undefined && macAgeMinutes !== held.macAgeMinutes)
+      await this.setMacAge(held.id, macAgeMinutes);
     return held.id;
   }
 

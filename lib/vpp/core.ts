@@ -100,7 +100,11 @@ function missing(names: readonly string[], cause?: unknown): VppFeatureError {
       ? 'it is of a release that does not have this, or not yet'
       : `the plugin ${plugin} is not loaded, or of a release that does not have this; load it with ` +
         `"plugins { plugin ${plugin} { enable } }" in VPP's start-up configuration`;
-  return new VppFeatureError(`this VPP has no message ${names.join(' or ')}: ${why}`, { messages: names, plugin, cause });
+  return new VppFeatureError(`this VPP has no message ${names.join(' or ')}: ${why}`, {
+    messages: names,
+    plugin,
+    cause,
+  });
 }
 
 /** What VPP said, in words. */

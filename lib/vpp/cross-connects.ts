@@ -37,7 +37,8 @@ export class CrossConnects {
   async ensure(a: InterfaceRef, b: InterfaceRef): Promise<boolean> {
     const [one, other] = [await this.#interfaces.get(a), await this.#interfaces.get(b)];
     const held = await this.list();
-    const is = (rx: number, tx: number): boolean => held.some(({ rxIndex, txIndex }) => rxIndex === rx && txIndex === tx);
+    const is = (rx: number, tx: number): boolean =>
+      held.some(({ rxIndex, txIndex }) => rxIndex === rx && txIndex === tx);
     if (is(one.index, other.index) && is(other.index, one.index)) return false;
     await this.connect(one, other);
     return true;

@@ -4,8 +4,7 @@ import type { Interface } from './interface.js';
 
 /** What has happened to an interface, or to all of them. */
 export type InterfaceChange =
-  | { readonly type: 'added' | 'changed' | 'deleted'; readonly interface: Interface }
-  | { readonly type: 'restarted' };
+  { readonly type: 'added' | 'changed' | 'deleted'; readonly interface: Interface } | { readonly type: 'restarted' };
 
 /** See above; from `vpp.interfaces.watch()`. */
 export class InterfaceWatch implements AsyncIterableIterator<InterfaceChange> {

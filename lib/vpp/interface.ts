@@ -104,7 +104,8 @@ export class Interface {
       await this.request('sw_interface_set_flags', { flags }, up ? 'set it up' : 'set it down');
     } catch (error) {
       // VPP says no more than -1 here.
-      if (!(error instanceof VppObjectError && error.retval === -1 && up && this.#info.kind === 'sub-interface')) throw error;
+      if (!(error instanceof VppObjectError && error.retval === -1 && up && this.#info.kind === 'sub-interface'))
+        throw error;
       const problem = 'cannot set it up: VPP says UNSPECIFIED (-1), as it does when the interface it is on is down';
       throw new VppObjectError('ERR_VPP_OBJECT_REFUSED', this.toString(), problem, { cause: error.cause });
     }
@@ -347,9 +348,14 @@ export class Interface {
 
   #goneError(doing: string, cause?: unknown): VppObjectError {
     const why = this.#gone ?? 'it was deleted';
-    return new VppObjectError('ERR_VPP_OBJECT_GONE', this.toString(), `cannot ${doing}: the interface is gone (${why})`, {
-      cause,
-    });
+    return new VppObjectError(
+      'ERR_VPP_OBJECT_GONE',
+      this.toString(),
+      `cannot ${doing}: the interface is gone (${why})`,
+      {
+        cause,
+      },
+    );
   }
 }
 

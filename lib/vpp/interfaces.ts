@@ -104,7 +104,8 @@ export class Interfaces {
    */
   async adopt(ref: InterfaceRef, settings: InterfaceSettings): Promise<Interface> {
     const { tag } = settings;
-    const itf = (await this.find(ref)) ?? (tag === undefined ? undefined : await this.byTag(tag)) ?? (await this.get(ref));
+    const itf =
+      (await this.find(ref)) ?? (tag === undefined ? undefined : await this.byTag(tag)) ?? (await this.get(ref));
     await applySettings(itf, settings);
     return itf;
   }

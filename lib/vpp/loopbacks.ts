@@ -58,7 +58,9 @@ export class Loopbacks {
   async ensure(options: LoopbackOptions & ({ instance: number } | { tag: string })): Promise<Interface> {
     const { instance, ...settings } = options;
     const all = await this.list();
-    const found = all.find((itf) => (instance === undefined ? itf.tag === settings.tag : itf.name === `loop${instance}`));
+    const found = all.find((itf) =>
+      instance === undefined ? itf.tag === settings.tag : itf.name === `loop${instance}`,
+    );
     if (found === undefined) return this.create(options);
     await applySettings(found, settings);
     return found;

@@ -44,7 +44,10 @@ const ALL_BITS = 'ff:ff:ff:ff:ff:ff';
 export function parseMacipRule(text: string): MacipRule[] {
   const refuse = (problem: string): never => {
     const example = '"permit 02:fe:00:00:00:01 10.0.0.0/24"';
-    throw new VppTextError('ERR_VPP_RULE', `the rule "${text}" cannot be read: ${problem}; write, for example, ${example}`);
+    throw new VppTextError(
+      'ERR_VPP_RULE',
+      `the rule "${text}" cannot be read: ${problem}; write, for example, ${example}`,
+    );
   };
   const [action = '', mac = '', ip = '', ...more] = text.trim().split(/\s+/);
   if (action !== 'permit' && action !== 'deny') return refuse(`"${action}" is no action (permit, deny)`);
@@ -96,7 +99,9 @@ export class Macips {
   }
 
   async get(ref: number | string): Promise<MacipInfo> {
-    const found = (await this.list()).filter(({ index, tag }) => (typeof ref === 'number' ? index === ref : tag === ref));
+    const found = (await this.list()).filter(({ index, tag }) =>
+      typeof ref === 'number' ? index === ref : tag === ref,
+    );
     if (found.length === 1) return found[0]!;
     const code = found.length === 0 ? 'ERR_VPP_OBJECT_MISSING' : 'ERR_VPP_OBJECT_AMBIGUOUS';
     throw new VppObjectError(code, `MACIP ACL ${ref}`, `VPP has ${found.length || 'no'} such ACL`);
@@ -141,7 +146,8 @@ export class Macips {
     if (held === index) return false;
     if (index === undefined) {
       await on.request('macip_acl_interface_add_del', { is_add: false, acl_index: held! }, 'take its MACIP ACL off');
-    } else await on.request('macip_acl_interface_add_del', { is_add: true, acl_index: index }, `give it MACIP ACL ${ref!}`);
+    } else
+      await on.request('macip_acl_interface_add_del', { is_add: true, acl_index: index }, `give it MACIP ACL ${ref!}`);
     return true;
   }
 

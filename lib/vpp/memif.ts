@@ -107,7 +107,8 @@ export class Memifs {
     const { mac = ZERO_MAC, ...others } = settings;
     const object = `memif ${socket ?? 'default socket'} id ${id}`;
     if ((mode as string) === 'punt-inject') {
-      const problem = 'cannot create it: VPP 26.06 crashes when it creates a memif of mode punt-inject; nothing was sent';
+      const problem =
+        'cannot create it: VPP 26.06 crashes when it creates a memif of mode punt-inject; nothing was sent';
       throw new VppObjectError('ERR_VPP_OBJECT_UNSAFE', object, problem);
     }
     if (!(role in roles)) throw new ArgumentTypeError(`a memif's role is server or client, not ${String(role)}`);
@@ -140,7 +141,18 @@ export class Memifs {
 
   /** The interface of this socket and id, created when there is none, with these settings. */
   async ensure(options: MemifOptions & { socket: string }): Promise<Interface> {
-    const { socket, id = 0, role, mode, secret: _, ringSize, bufferSize, rxQueues: _r, txQueues: _t, ...rest } = options;
+    const {
+      socket,
+      id = 0,
+      role,
+      mode,
+      secret: _,
+      ringSize,
+      bufferSize,
+      rxQueues: _r,
+      txQueues: _t,
+      ...rest
+    } = options;
     const { zeroCopy: _z, ...settings } = rest;
     const found = (await this.list()).find((memif) => memif.socket === socket && memif.id === id);
     if (found === undefined) return this.create(options);

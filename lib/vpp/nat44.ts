@@ -139,7 +139,16 @@ export interface Nat44Interface {
   readonly output: boolean;
 }
 
-const Flag = { twice: 1, selfTwice: 2, outToInOnly: 4, addressOnly: 8, outside: 16, inside: 32, isStatic: 64, peer: 128 };
+const Flag = {
+  twice: 1,
+  selfTwice: 2,
+  outToInOnly: 4,
+  addressOnly: 8,
+  outside: 16,
+  inside: 32,
+  isStatic: 64,
+  peer: 128,
+};
 const protocols: Readonly<Record<string, number>> = { tcp: 6, udp: 17, icmp: 1 };
 const ANY = '0.0.0.0';
 const FEATURE_ALREADY_ENABLED = -170;
@@ -281,7 +290,11 @@ export class Nat44 {
     const held = (await this.interfaces()).find(({ interfaceIndex }) => interfaceIndex === handle.index);
     if ((held?.[side] ?? false) === on) return false;
     const fields = { is_add: on, flags: side === 'inside' ? Flag.inside : Flag.outside };
-    await handle.request('nat44_interface_add_del_feature', fields, `${on ? 'make' : 'unmake'} it the ${side} of NAT44`);
+    await handle.request(
+      'nat44_interface_add_del_feature',
+      fields,
+      `${on ? 'make' : 'unmake'} it the ${side} of NAT44`,
+    );
     return true;
   }
 
@@ -403,7 +416,9 @@ export class Nat44 {
   /** The mapping of this outside end leads there; true when something was to do. */
   async ensureMapping(mapping: Nat44Mapping): Promise<boolean> {
     const over =
-      mapping.externalInterface === undefined ? undefined : (await this.#interfaces.get(mapping.externalInterface)).index;
+      mapping.externalInterface === undefined
+        ? undefined
+        : (await this.#interfaces.get(mapping.externalInterface)).index;
     const held = (await this.mappings()).find(
       (one) =>
         one.external === (over === undefined ? mapping.external : undefined) &&
@@ -437,9 +452,7 @@ export class Nat44 {
     }
     const over = externalInterface === undefined ? undefined : await this.#interfaces.get(externalInterface);
     const flags =
-      twiceFlags(twice) |
-      (outToInOnly ? Flag.outToInOnly : 0) |
-      (protocol === undefined ? Flag.addressOnly : 0);
+      twiceFlags(twice) | (outToInOnly ? Flag.outToInOnly : 0) | (protocol === undefined ? Flag.addressOnly : 0);
     const fields = {
       is_add: isAdd,
       flags,
@@ -560,7 +573,12 @@ export class Nat44 {
       local: wireBackend(backend),
     };
     const doing = `${isAdd ? 'add' : 'take away'} the backend ${backend.address}:${backend.port}`;
-    await this.#core.request('nat44_lb_static_mapping_add_del_local', fields, `nat44 mapping ${external}:${port}`, doing);
+    await this.#core.request(
+      'nat44_lb_static_mapping_add_del_local',
+      fields,
+      `nat44 mapping ${external}:${port}`,
+      doing,
+    );
   }
 
   async users(): Promise<Nat44User[]> {

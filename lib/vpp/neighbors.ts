@@ -101,7 +101,12 @@ export class Neighbors {
       ip_address: ip,
     };
     const object = `neighbor ${ip} on ${on.toString()}`;
-    await this.#core.request('ip_neighbor_add_del', { is_add: isAdd, neighbor }, object, isAdd ? 'add it' : 'delete it');
+    await this.#core.request(
+      'ip_neighbor_add_del',
+      { is_add: isAdd, neighbor },
+      object,
+      isAdd ? 'add it' : 'delete it',
+    );
   }
 
   /** Forgets those that were learnt, on one interface or all. */
@@ -113,7 +118,12 @@ export class Neighbors {
 
   async config(family: 'ip4' | 'ip6'): Promise<NeighborConfig> {
     const fields = { af: family === 'ip6' ? 1 : 0 };
-    const reply = await this.#core.request('ip_neighbor_config_get', fields, `${family} neighbors`, 'get their settings');
+    const reply = await this.#core.request(
+      'ip_neighbor_config_get',
+      fields,
+      `${family} neighbors`,
+      'get their settings',
+    );
     return { maxNumber: reply.max_number, maxAgeSeconds: reply.max_age, recycle: reply.recycle };
   }
 

@@ -7,7 +7,15 @@
 // The text is `pathKey` of each path, sorted: VPP orders the paths of a route as it likes.
 
 import type { MessageCodec } from '../api/index.js';
-import { heldPath, pathKey, wirePath, type HeldPath, type ReceivedPath, type ResolvedPath, type WirePath } from './path.js';
+import {
+  heldPath,
+  pathKey,
+  wirePath,
+  type HeldPath,
+  type ReceivedPath,
+  type ResolvedPath,
+  type WirePath,
+} from './path.js';
 
 /** Bytes of a fib_path on the wire. */
 export const PATH_BYTES = 167;
@@ -49,12 +57,7 @@ export class PathSets {
   }
 
   /** The set that VPP has sent: `count` paths from `start`. */
-  ofBytes(
-    buffer: Buffer,
-    start: number,
-    end: number,
-    decode: () => readonly ReceivedPath[],
-  ): number {
+  ofBytes(buffer: Buffer, start: number, end: number, decode: () => readonly ReceivedPath[]): number {
     const bytes = buffer.toString('latin1', start, end);
     const known = this.#byBytes.get(bytes);
     if (known !== undefined) return known;

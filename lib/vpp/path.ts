@@ -102,7 +102,13 @@ const typeNumbers: Readonly<Record<PathType, number>> = {
   prohibit: PathTypes.prohibit,
   dvr: PathTypes.dvr,
 };
-const typeNames: Readonly<Record<number, PathType>> = { 1: 'local', 2: 'drop', 5: 'unreachable', 6: 'prohibit', 8: 'dvr' };
+const typeNames: Readonly<Record<number, PathType>> = {
+  1: 'local',
+  2: 'drop',
+  5: 'unreachable',
+  6: 'prohibit',
+  8: 'dvr',
+};
 
 function byte(value: number | undefined, otherwise: number, what: string): number {
   if (value === undefined) return otherwise;

@@ -37,7 +37,8 @@ export class ProxyArp {
 
   async ensureRange(range: ProxyArpRange): Promise<boolean> {
     const { low, high, table = 0 } = range;
-    if ((await this.ranges()).some((held) => held.low === low && held.high === high && held.table === table)) return false;
+    if ((await this.ranges()).some((held) => held.low === low && held.high === high && held.table === table))
+      return false;
     await this.#range(range, true);
     return true;
   }

@@ -111,7 +111,12 @@ export class Punt {
     const version = family === 'ip6' ? 6 : 4;
     const object = `punt redirect of ${from?.toString() ?? 'all interfaces'}`;
     const wire = await wirePaths(this.#interfaces, paths ?? [inline], version, object);
-    const punt = { rx_sw_if_index: from?.index ?? NO_INDEX, af: version === 6 ? 1 : 0, n_paths: wire.length, paths: wire };
+    const punt = {
+      rx_sw_if_index: from?.index ?? NO_INDEX,
+      af: version === 6 ? 1 : 0,
+      n_paths: wire.length,
+      paths: wire,
+    };
     const fields = { is_add: isAdd, punt: punt as never };
     await this.#core.request('add_del_ip_punt_redirect_v2', fields, object, isAdd ? 'set it' : 'delete it');
   }

@@ -101,7 +101,7 @@ function visitRaw(core: Core, rows: readonly RowOf<'ip_route_v2_dump'>[], sets: 
       const codec = core.connection.schema.codec('ip_route_v2_details');
       // The view has been made by a codec of this schema; should it be of another one, it can say it all itself.
       return codec === undefined
-        ? ((row.toObject()['route'] as { paths: ReceivedPath[] }).paths)
+        ? (row.toObject()['route'] as { paths: ReceivedPath[] }).paths
         : pathsOf(codec, bytes!, start, row[endOf]);
     });
     visit(bytes, start + ADDRESS, length, pathSet, bytes[start + SOURCE]!, buffer.readUInt32BE(start + 10));

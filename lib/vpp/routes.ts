@@ -276,11 +276,7 @@ export class Routes {
    * @throws VppObjectError ERR_VPP_OBJECT_REFUSED when VPP refused routes, after everything was tried; its `cause` is
    *   the first refusal and `result` says the rest
    */
-  sync(
-    table: number,
-    desired: Iterable<Route> | AsyncIterable<Route>,
-    options: SyncOptions = {},
-  ): Promise<SyncResult> {
+  sync(table: number, desired: Iterable<Route> | AsyncIterable<Route>, options: SyncOptions = {}): Promise<SyncResult> {
     return syncRoutes(this.#core, this.#interfaces, table, desired, options);
   }
 

@@ -88,7 +88,15 @@ export class SubInterfaces {
 
   /** The sub-interface of this parent and id, created when there is none, with these settings. */
   async ensure(parent: InterfaceRef, options: SubInterfaceOptions): Promise<Interface> {
-    const { vlan, innerVlan, dot1ad = false, exactMatch: _, isDefault = false, id = idOf(options), ...settings } = options;
+    const {
+      vlan,
+      innerVlan,
+      dot1ad = false,
+      exactMatch: _,
+      isDefault = false,
+      id = idOf(options),
+      ...settings
+    } = options;
     const found = (await this.list(parent)).find(({ info }) => info.sub?.id === id);
     if (found === undefined) return this.create(parent, options);
     const vlans = [vlan, innerVlan].filter((tag) => tag !== undefined);

@@ -108,7 +108,15 @@ export class Taps {
 
   async create(options: TapOptions = {}): Promise<Interface> {
     const { id = NO_INDEX, hostName, hostNamespace, hostBridge, hostMac, hostMtu, hostIp4, hostIp6, ...rest } = options;
-    const { hostGateway4, hostGateway6, rxQueues = 1, txQueues = 1, rxRingSize = 256, txRingSize = 256, ...more } = rest;
+    const {
+      hostGateway4,
+      hostGateway6,
+      rxQueues = 1,
+      txQueues = 1,
+      rxRingSize = 256,
+      txRingSize = 256,
+      ...more
+    } = rest;
     const { tun, gso, checksum, persist, attach, coalesce, packed, inOrder, ...settings } = more;
     const { mac, tag = '', ...others } = settings;
     const wanted = { tun, gso, checksum, persist, attach, coalesce, packed, inOrder };

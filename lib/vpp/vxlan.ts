@@ -124,7 +124,16 @@ export class Vxlans {
 
   /** The tunnel between these addresses with this vni, created when there is none, with these settings. */
   async ensure(options: VxlanOptions): Promise<Interface> {
-    const { source, destination, vni, multicastInterface: _m, encapTable, sourcePort, destinationPort, ...rest } = options;
+    const {
+      source,
+      destination,
+      vni,
+      multicastInterface: _m,
+      encapTable,
+      sourcePort,
+      destinationPort,
+      ...rest
+    } = options;
     const { instance: _i, l3: _l, ...settings } = rest;
     const found = (await this.list()).find(
       (held) =>

@@ -77,7 +77,8 @@ export class StandIn {
     this.tables.set('0 false', 'ipv4-VRF:0').set('0 true', 'ipv6-VRF:0');
     this.server.on('request', (name, fields) => {
       if (this.quiet) return;
-      if (!/^(control_ping|get_api_json|get_f64|want_)/.test(name)) this.log.push({ name, fields: structuredClone(fields) });
+      if (!/^(control_ping|get_api_json|get_f64|want_)/.test(name))
+        this.log.push({ name, fields: structuredClone(fields) });
     });
     this.#handlers();
     this.#l3();
@@ -109,7 +110,8 @@ export class StandIn {
     this.interfaces.set(index, {
       sw_if_index: index,
       sup_sw_if_index: index,
-      l2_address: index === 0 ? '00:00:00:00:00:00' : `02:fe:00:00:00:${(this.#random++ & 255).toString(16).padStart(2, '0')}`,
+      l2_address:
+        index === 0 ? '00:00:00:00:00:00' : `02:fe:00:00:00:${(this.#random++ & 255).toString(16).padStart(2, '0')}`,
       flags: 0,
       type: 0,
       link_mtu: 9000,
@@ -180,7 +182,8 @@ export class StandIn {
     });
     this.#on('sw_interface_set_flags', (f) =>
       this.#with(f, (itf) => {
-        if (itf.type === 1 && f.flags !== 0 && this.interfaces.get(itf.sup_sw_if_index as number)?.flags === 0) return no(-1);
+        if (itf.type === 1 && f.flags !== 0 && this.interfaces.get(itf.sup_sw_if_index as number)?.flags === 0)
+          return no(-1);
         itf.flags = f.flags === 0 ? 0 : 3;
         this.server.event('sw_interface_event', { sw_if_index: itf.sw_if_index, flags: itf.flags, deleted: false });
         return ok;
@@ -192,9 +195,7 @@ export class StandIn {
         return ok;
       }),
     );
-    this.#on('sw_interface_set_mac_address', (f) =>
-      this.#with(f, (itf) => ((itf.l2_address = f.mac_address), ok)),
-    );
+    this.#on('sw_interface_set_mac_address', (f) => this.#with(f, (itf) => ((itf.l2_address = f.mac_address), ok)));
     this.#on('sw_interface_set_mtu', (f) => this.#with(f, (itf) => ((itf.mtu = f.mtu), ok)));
     this.#on('hw_interface_set_mtu', (f) => this.#with(f, (itf) => ((itf.link_mtu = f.mtu), ok)));
     this.#on('sw_interface_set_interface_name', (f) => this.#with(f, (itf) => ((itf.interface_name = f.name), ok)));
@@ -213,7 +214,7 @@ export class StandIn {
     this.#on('sw_interface_add_del_address', (f) =>
       this.#with(f, (itf) => {
         const at = itf.addresses.indexOf(f.prefix as string);
-        if (f.is_add === (at >= 0)) return f.is_add ? ok : no(-60);
+        if (f.is_add === at >= 0) return f.is_add ? ok : no(-60);
         if (f.is_add) itf.addresses.push(f.prefix as string);
         else itf.addresses.splice(at, 1);
         return ok;
@@ -255,7 +256,9 @@ export class StandIn {
       return this.#created({ interface_name: `loop${n}`, interface_dev_type: 'Loopback', instance: n, ...mac });
     });
     this.#on('delete_loopback', (f) => this.#del(f));
-    this.#on('bvi_create', () => this.#created({ interface_name: `bvi${this.#free('bvi')}`, interface_dev_type: 'BVI' }));
+    this.#on('bvi_create', () =>
+      this.#created({ interface_name: `bvi${this.#free('bvi')}`, interface_dev_type: 'BVI' }),
+    );
     this.#on('bvi_delete', (f) => this.#del(f));
     this.#memif();
     this.#links();
@@ -311,7 +314,11 @@ export class StandIn {
       }),
     );
     const packet = (f: Fields): Fields =>
-      this.#created({ interface_name: `host-${f.host_if_name}`, interface_dev_type: 'af-packet', host: f.host_if_name });
+      this.#created({
+        interface_name: `host-${f.host_if_name}`,
+        interface_dev_type: 'af-packet',
+        host: f.host_if_name,
+      });
     this.#on('af_packet_create_v3', packet);
     this.#on('af_packet_create_v2', packet);
     this.#on('af_packet_delete', (f) => {
@@ -326,11 +333,17 @@ export class StandIn {
     this.#on('create_subif', (f) =>
       this.#with(f, (parent) => {
         const name = `${parent.interface_name}.${f.sub_id}`;
-        if ([...this.interfaces.values()].some((itf) => itf.interface_name === name)) return { retval: -56, sw_if_index: NONE };
+        if ([...this.interfaces.values()].some((itf) => itf.interface_name === name))
+          return { retval: -56, sw_if_index: NONE };
         const flags = f.sub_if_flags as number;
         return this.#created({
           ...{ interface_name: name, interface_dev_type: parent.interface_dev_type, type: 1 },
-          ...{ sup_sw_if_index: parent.sw_if_index, l2_address: parent.l2_address, sub_id: f.sub_id, sub_if_flags: flags },
+          ...{
+            sup_sw_if_index: parent.sw_if_index,
+            l2_address: parent.l2_address,
+            sub_id: f.sub_id,
+            sub_if_flags: flags,
+          },
           sub_number_of_tags: flags & 4 ? 2 : flags & 2 ? 1 : 0,
           ...{ sub_outer_vlan_id: f.outer_vlan_id, sub_inner_vlan_id: f.inner_vlan_id },
         });
@@ -377,9 +390,16 @@ export class StandIn {
       }
       if (found !== undefined) return { retval: -71, sw_if_index: NONE };
       const instance = f.instance === NONE || f.instance === undefined ? this.#free(name) : f.instance;
-      return this.#created({ interface_name: `${name}${instance}`, interface_dev_type: type, tunnel: { ...f, instance } });
+      return this.#created({
+        interface_name: `${name}${instance}`,
+        interface_dev_type: type,
+        tunnel: { ...f, instance },
+      });
     };
-    const same = (...keys: string[]) => (a: Fields, b: Fields) => keys.every((key) => a[key] === b[key]);
+    const same =
+      (...keys: string[]) =>
+      (a: Fields, b: Fields) =>
+        keys.every((key) => a[key] === b[key]);
     const vxlan = tunnel('VXLAN', 'vxlan_tunnel', same('src_address', 'dst_address', 'vni', 'encap_vrf_id'));
     this.#on('vxlan_add_del_tunnel_v3', vxlan);
     const rows = (type: string) => (): Fields[] =>
@@ -390,7 +410,10 @@ export class StandIn {
         return { ...rest, src_address: local_address, dst_address: remote_address, sw_if_index: itf.sw_if_index };
       });
     this.#on('vxlan_tunnel_v2_dump', rows('VXLAN'));
-    this.#on('geneve_add_del_tunnel2', tunnel('GENEVE', 'geneve_tunnel', same('local_address', 'remote_address', 'vni')));
+    this.#on(
+      'geneve_add_del_tunnel2',
+      tunnel('GENEVE', 'geneve_tunnel', same('local_address', 'remote_address', 'vni')),
+    );
     this.#on('geneve_tunnel_dump', rows('GENEVE'));
     const gre = tunnel('GRE tunnel device', 'gre', same('src', 'dst', 'type', 'key', 'outer_table_id'));
     const asGre = (f: Fields): Fields => gre({ ...f.tunnel, is_add: f.is_add });
@@ -434,9 +457,11 @@ export class StandIn {
       this.#on(name, (f) => (this.tables.has(`${f.table_id} ${f.af === 1}`) ? ok : no(NO_SUCH_FIB)));
     }
     this.#on('fib_source_dump', () =>
-      ['invalid', 'special', 'classify', 'proxy', 'interface', 'SR', 'CLI', 'LISP', 'API', 'IPv6-proxy-nd'].map((name, id) => ({
-        src: { priority: id, id, name },
-      })),
+      ['invalid', 'special', 'classify', 'proxy', 'interface', 'SR', 'CLI', 'LISP', 'API', 'IPv6-proxy-nd'].map(
+        (name, id) => ({
+          src: { priority: id, id, name },
+        }),
+      ),
     );
     this.#on('ip_route_add_del_v2', ({ is_add: add, is_multipath: multi, route }) => this.#route(add, multi, route));
     this.#on('ip_route_v2_dump', ({ src, table }) => this.#routeRows(src, table));
@@ -447,7 +472,10 @@ export class StandIn {
         .filter((route) => (exact ? route.prefix === prefix : parsePrefix(route.prefix).containsPrefix(wanted)))
         .sort((a, b) => parsePrefix(b.prefix).length - parsePrefix(a.prefix).length)[0];
       if (found === undefined) return no(NO_SUCH_ENTRY);
-      return { retval: 0, route: { table_id: table, stats_index: 1, prefix: found.prefix, src: found.src, paths: found.paths } };
+      return {
+        retval: 0,
+        route: { table_id: table, stats_index: 1, prefix: found.prefix, src: found.src, paths: found.paths },
+      };
     });
     this.#on('ip_neighbor_add_del', ({ is_add: add, neighbor }) => {
       const key = `${neighbor.sw_if_index} ${neighbor.ip_address}`;
@@ -478,7 +506,8 @@ export class StandIn {
       };
     });
     for (const path of paths) {
-      if (path.sw_if_index !== NONE && !this.interfaces.has(path.sw_if_index as number)) return { retval: -54, stats_index: NONE };
+      if (path.sw_if_index !== NONE && !this.interfaces.has(path.sw_if_index as number))
+        return { retval: -54, stats_index: NONE };
     }
     const key = `${route.table_id} ${route.prefix}`;
     const held = this.routes.get(key);
@@ -488,7 +517,8 @@ export class StandIn {
       held.paths = held.paths.filter((path) => !paths.some((one) => same(one, path)));
       if (held.paths.length === 0) this.routes.delete(key);
     } else if (add) {
-      const all = multi && held !== undefined ? [...held.paths.filter((a) => !paths.some((b) => same(a, b))), ...paths] : paths;
+      const all =
+        multi && held !== undefined ? [...held.paths.filter((a) => !paths.some((b) => same(a, b))), ...paths] : paths;
       this.routes.set(key, { src: 8, prefix: route.prefix as string, paths: all, table: route.table_id as number });
     }
     return { retval: 0, stats_index: 1 };
@@ -632,7 +662,9 @@ export class StandIn {
     });
     this.#on('abf_policy_dump', () => [...this.policies.values()].map((policy) => ({ policy })));
     this.#on('abf_itf_attach_add_del', ({ is_add: add, attach }) => {
-      const at = this.attached.findIndex((one) => one.policy_id === attach.policy_id && one.sw_if_index === attach.sw_if_index);
+      const at = this.attached.findIndex(
+        (one) => one.policy_id === attach.policy_id && one.sw_if_index === attach.sw_if_index,
+      );
       if (add) this.attached.push(attach as Fields);
       else this.attached.splice(at, 1);
       return ok;
@@ -692,14 +724,21 @@ export class StandIn {
       const others = ((now.prefixes ?? []) as Fields[]).filter((one) => one.prefix !== f.prefix);
       const added = { prefix: f.prefix, onlink_flag: !f.no_onlink, autonomous_flag: !f.no_autoconfig };
       const times = { val_lifetime: f.val_lifetime, pref_lifetime: f.pref_lifetime };
-      this.ra.set(f.sw_if_index as number, { ...now, prefixes: f.is_no ? others : [...others, { ...added, ...times }] });
+      this.ra.set(f.sw_if_index as number, {
+        ...now,
+        prefixes: f.is_no ? others : [...others, { ...added, ...times }],
+      });
       return ok;
     });
     this.#on('sw_interface_ip6nd_ra_dump', ({ sw_if_index: index }) =>
-      [...this.ra].filter(([on]) => index === NONE || on === index).map(([sw_if_index, row]) => ({ sw_if_index, ...row })),
+      [...this.ra]
+        .filter(([on]) => index === NONE || on === index)
+        .map(([sw_if_index, row]) => ({ sw_if_index, ...row })),
     );
     this.#on('set_punt', () => ok);
-    this.#on('punt_reason_dump', () => ['ipsec4-spi-o-udp-0', 'ip4-icmp-error'].map((name, id) => ({ reason: { id, name } })));
+    this.#on('punt_reason_dump', () =>
+      ['ipsec4-spi-o-udp-0', 'ip4-icmp-error'].map((name, id) => ({ reason: { id, name } })),
+    );
     this.#on('punt_socket_register', () => ({ retval: 0, pathname: '/run/vpp/punt.sock' }));
     this.#on('punt_socket_deregister', () => ok);
     this.#on('add_del_ip_punt_redirect_v2', ({ is_add: add, punt }) => {
@@ -770,7 +809,9 @@ export class StandIn {
     });
     this.#on('nat44_address_dump', () => nat.addresses);
     this.#on('nat44_add_del_interface_addr', ({ is_add: add, ...row }) =>
-      add ? (nat.interfaceAddresses.push(row as Fields), ok) : remove(nat.interfaceAddresses, row as Fields, 'sw_if_index'),
+      add
+        ? (nat.interfaceAddresses.push(row as Fields), ok)
+        : remove(nat.interfaceAddresses, row as Fields, 'sw_if_index'),
     );
     this.#on('nat44_interface_addr_dump', () => nat.interfaceAddresses);
     const mapping = (f: Fields): Fields => {
@@ -786,7 +827,9 @@ export class StandIn {
     );
     this.#on('nat44_identity_mapping_dump', () => nat.identities);
     this.#on('nat44_add_del_lb_static_mapping', ({ is_add: add, local_num: _, ...row }) =>
-      add ? (nat.balancers.push(row as Fields), ok) : remove(nat.balancers, row as Fields, 'external_addr', 'external_port'),
+      add
+        ? (nat.balancers.push(row as Fields), ok)
+        : remove(nat.balancers, row as Fields, 'external_addr', 'external_port'),
     );
     this.#on('nat44_lb_static_mapping_add_del_local', (f) => {
       const found = nat.balancers.find((one) => one.external_addr === f.external_addr);

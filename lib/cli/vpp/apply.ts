@@ -5,7 +5,15 @@
 // An entry of the document need not say everything: what it leaves out is not compared.
 
 import { ArgumentTypeError } from '../../errors.js';
-import type { BondOptions, GreOptions, Interface, InterfaceSettings, IpipOptions, Vpp, VxlanOptions } from '../../vpp/index.js';
+import type {
+  BondOptions,
+  GreOptions,
+  Interface,
+  InterfaceSettings,
+  IpipOptions,
+  Vpp,
+  VxlanOptions,
+} from '../../vpp/index.js';
 import { dumpDocument, keyOf, sections, type BridgeEntry, type Document, type InterfaceEntry } from './document.js';
 
 /** One difference. */
@@ -40,8 +48,11 @@ export function difference(wanted: Document, held: Document): Change[] {
     if (want === undefined) continue;
     if (!Array.isArray(want)) {
       const now = held[section] as Record<string, unknown> | undefined;
-      const fields = Object.entries(want).filter(([name, value]) => !covers(now?.[name], value)).map(([name]) => name);
-      if (fields.length > 0) changes.push({ type: now === undefined ? '+' : '~', section, key: section, fields, entry: want });
+      const fields = Object.entries(want)
+        .filter(([name, value]) => !covers(now?.[name], value))
+        .map(([name]) => name);
+      if (fields.length > 0)
+        changes.push({ type: now === undefined ? '+' : '~', section, key: section, fields, entry: want });
       continue;
     }
     const have = new Map(((held[section] ?? []) as unknown[]).map((entry) => [keyOf(section, entry), entry]));
@@ -51,7 +62,9 @@ export function difference(wanted: Document, held: Document): Change[] {
       have.delete(key);
       if (now === undefined) changes.push({ type: '+', section, key, fields: [], entry });
       else {
-        const fields = Object.entries(entry as object).filter(([name, value]) => !covers(now[name], value)).map(([name]) => name);
+        const fields = Object.entries(entry as object)
+          .filter(([name, value]) => !covers(now[name], value))
+          .map(([name]) => name);
         if (fields.length > 0) changes.push({ type: '~', section, key, fields, entry });
       }
     }
@@ -85,7 +98,10 @@ async function ensureInterface(vpp: Vpp, entry: InterfaceEntry): Promise<void> {
     };
     switch (entry.kind) {
       case 'loopback':
-        itf = await vpp.loopbacks.create({ ...all, ...(entry.instance === undefined ? {} : { instance: entry.instance }) });
+        itf = await vpp.loopbacks.create({
+          ...all,
+          ...(entry.instance === undefined ? {} : { instance: entry.instance }),
+        });
         break;
       case 'memif':
         itf = await vpp.memif.create({ ...all, ...need(entry.memif, 'memif') });
@@ -151,7 +167,8 @@ async function ensure(vpp: Vpp, { section, entry }: Change): Promise<void> {
   else if (section === 'acls') await vpp.acls.ensure(is<Entry<'acls'>>());
   else if (section === 'interfaces') await ensureInterface(vpp, is<InterfaceEntry>());
   else if (section === 'bridges') await ensureBridge(vpp, is<BridgeEntry>());
-  else if (section === 'crossConnects') await vpp.crossConnects.set(is<Entry<'crossConnects'>>().rx, is<Entry<'crossConnects'>>().tx);
+  else if (section === 'crossConnects')
+    await vpp.crossConnects.set(is<Entry<'crossConnects'>>().rx, is<Entry<'crossConnects'>>().tx);
   else if (section === 'routes') await vpp.routes.ensure(is<Entry<'routes'>>());
   else if (section === 'neighbors') await vpp.neighbors.ensure(is<Entry<'neighbors'>>());
   else await ensureNat(vpp, is<NonNullable<Document['nat44']>>());
@@ -183,7 +200,11 @@ export async function applyDocument(
   const apply = changes.filter(({ type }) => type !== '-');
   const prune = options.prune === true ? changes.filter(({ type }) => type === '-').reverse() : [];
   // Sub-interfaces before what they are on.
-  prune.sort((a, b) => Number(isVlan(b)) - Number(isVlan(a)) || sections.indexOf(b.section as 'tables') - sections.indexOf(a.section as 'tables'));
+  prune.sort(
+    (a, b) =>
+      Number(isVlan(b)) - Number(isVlan(a)) ||
+      sections.indexOf(b.section as 'tables') - sections.indexOf(a.section as 'tables'),
+  );
   for (const change of prune) {
     options.onChange?.(change);
     await remove(vpp, change);

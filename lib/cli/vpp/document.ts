@@ -21,7 +21,10 @@ import type {
 } from '../../vpp/index.js';
 
 /** An interface: of which kind, what makes it, and its settings. `name` is its tag, or VPP's name when it has none. */
-export interface InterfaceEntry extends Omit<InterfaceSettings, 'tag' | 'name' | 'unnumbered' | 'rxMode' | 'promiscuous'> {
+export interface InterfaceEntry extends Omit<
+  InterfaceSettings,
+  'tag' | 'name' | 'unnumbered' | 'rxMode' | 'promiscuous'
+> {
   name: string;
   kind: 'adopted' | 'loopback' | 'memif' | 'tap' | 'af_packet' | 'vlan' | 'vxlan' | 'geneve' | 'gre' | 'ipip' | 'bond';
   memif?: Pick<MemifOptions, 'socket' | 'id' | 'role' | 'mode'>;
@@ -52,11 +55,26 @@ export interface Document {
   routes?: { prefix: string; table?: number; paths: RoutePath[] }[];
   neighbors?: { interface: string; ip: string; mac: string }[];
   acls?: AclOptions[];
-  nat44?: { inside?: string[]; outside?: string[]; pools?: Nat44Pool[]; interfacePools?: string[]; mappings?: Nat44Mapping[] };
+  nat44?: {
+    inside?: string[];
+    outside?: string[];
+    pools?: Nat44Pool[];
+    interfacePools?: string[];
+    mappings?: Nat44Mapping[];
+  };
 }
 
 /** The order in which sections are applied; deleting goes the other way. */
-export const sections = ['tables', 'acls', 'interfaces', 'bridges', 'crossConnects', 'routes', 'neighbors', 'nat44'] as const;
+export const sections = [
+  'tables',
+  'acls',
+  'interfaces',
+  'bridges',
+  'crossConnects',
+  'routes',
+  'neighbors',
+  'nat44',
+] as const;
 
 const keys: Readonly<Record<string, (entry: never) => string>> = {
   tables: ({ id, family }: { id: number; family: string }) => `${family} ${id}`,
@@ -79,7 +97,8 @@ export function asDocument(value: unknown, file: string): Document {
     throw new VppTextError('ERR_VPP_CONFIG', `${file}: ${problem}`);
   };
   if (value === null || value === undefined) return {};
-  if (typeof value !== 'object' || Array.isArray(value)) return refuse(`a document has sections (${sections.join(', ')})`);
+  if (typeof value !== 'object' || Array.isArray(value))
+    return refuse(`a document has sections (${sections.join(', ')})`);
   for (const [section, entries] of Object.entries(value)) {
     if (!sections.includes(section as 'tables')) return refuse(`"${section}" is no section (${sections.join(', ')})`);
     if (section === 'nat44') continue;
@@ -88,7 +107,8 @@ export function asDocument(value: unknown, file: string): Document {
     for (const entry of entries as unknown[]) {
       if (typeof entry !== 'object' || entry === null) return refuse(`an entry of ${section} is an object`);
       const key = keyOf(section, entry);
-      if (key.includes('undefined')) return refuse(`an entry of ${section} lacks what names it: ${JSON.stringify(entry)}`);
+      if (key.includes('undefined'))
+        return refuse(`an entry of ${section} lacks what names it: ${JSON.stringify(entry)}`);
       if (seen.has(key)) return refuse(`${section} has ${key} twice`);
       seen.add(key);
     }
@@ -119,7 +139,11 @@ async function orNone<T>(list: Promise<T[]>): Promise<T[]> {
   }
 }
 
-async function interfacesOf(vpp: Vpp, all: readonly Interface[], name: (index: number) => string): Promise<InterfaceEntry[]> {
+async function interfacesOf(
+  vpp: Vpp,
+  all: readonly Interface[],
+  name: (index: number) => string,
+): Promise<InterfaceEntry[]> {
   const [memifs, taps, packets, bonds] = [
     await orNone(vpp.memif.list()),
     await orNone(vpp.taps.list()),
@@ -132,7 +156,9 @@ async function interfacesOf(vpp: Vpp, all: readonly Interface[], name: (index: n
     ...(await orNone(vpp.gre.list())),
     ...(await orNone(vpp.ipip.list())),
   ];
-  const acls = await vpp.acls.applied().catch(() => new Map<number, { input: readonly number[]; output: readonly number[] }>());
+  const acls = await vpp.acls
+    .applied()
+    .catch(() => new Map<number, { input: readonly number[]; output: readonly number[] }>());
   const aclTags = new Map((await orNone(vpp.acls.list())).map(({ index, tag }) => [index, tag]));
   const entries: InterfaceEntry[] = [];
   for (const itf of all) {
@@ -147,7 +173,8 @@ async function interfacesOf(vpp: Vpp, all: readonly Interface[], name: (index: n
     const { ip4, ip6 } = await itf.table();
     if (ip4 !== 0 || ip6 !== 0) entry.table = ip4 || ip6;
     const memif = memifs.find((one) => one.interface === itf);
-    if (memif !== undefined) entry.memif = { socket: memif.socket, id: memif.id, role: memif.role as 'server', mode: memif.mode as 'ip' };
+    if (memif !== undefined)
+      entry.memif = { socket: memif.socket, id: memif.id, role: memif.role as 'server', mode: memif.mode as 'ip' };
     const tap = taps.find((one) => one.interface === itf);
     if (tap !== undefined) {
       entry.tap = { id: tap.id, hostName: tap.hostName };
@@ -204,7 +231,9 @@ export async function dumpDocument(vpp: Vpp): Promise<Document> {
   const names = new Map(all.map((itf) => [itf.index, itf.tag || itf.name]));
   const name = (index: number): string => names.get(index) ?? `#${index}`;
   const document: Document = {
-    tables: (await vpp.tables.list()).filter(({ id }) => id !== 0).map(({ id, family, name: label }) => ({ id, family, name: label })),
+    tables: (await vpp.tables.list())
+      .filter(({ id }) => id !== 0)
+      .map(({ id, family, name: label }) => ({ id, family, name: label })),
     acls: (await orNone(vpp.acls.list())).map(({ tag, text }) => ({ tag, rules: text })),
     interfaces: await interfacesOf(vpp, all, name),
     bridges: (await vpp.bridges.list()).map(({ members, tag, macAgeMinutes, ...bridge }) => ({
@@ -219,7 +248,10 @@ export async function dumpDocument(vpp: Vpp): Promise<Document> {
         }))
         .sort((a, b) => a.interface.localeCompare(b.interface)),
     })),
-    crossConnects: (await vpp.crossConnects.list()).map(({ rxIndex, txIndex }) => ({ rx: name(rxIndex), tx: name(txIndex) })),
+    crossConnects: (await vpp.crossConnects.list()).map(({ rxIndex, txIndex }) => ({
+      rx: name(rxIndex),
+      tx: name(txIndex),
+    })),
     routes: [],
     neighbors: (await vpp.neighbors.list())
       .filter(({ isStatic }) => isStatic)
@@ -238,8 +270,14 @@ export async function dumpDocument(vpp: Vpp): Promise<Document> {
   if (nat?.enabled === true) {
     const sides = await vpp.nat44.interfaces();
     document.nat44 = {
-      inside: sides.filter(({ inside }) => inside).map(({ interfaceIndex }) => name(interfaceIndex)).sort(),
-      outside: sides.filter(({ outside }) => outside).map(({ interfaceIndex }) => name(interfaceIndex)).sort(),
+      inside: sides
+        .filter(({ inside }) => inside)
+        .map(({ interfaceIndex }) => name(interfaceIndex))
+        .sort(),
+      outside: sides
+        .filter(({ outside }) => outside)
+        .map(({ interfaceIndex }) => name(interfaceIndex))
+        .sort(),
       interfacePools: (await vpp.nat44.interfacePools()).map(({ interfaceIndex }) => name(interfaceIndex)),
       mappings: (await vpp.nat44.mappings()).map(({ table, externalInterface, ...one }) => ({
         ...one,

@@ -57,5 +57,11 @@ export function printRows(rows: readonly Row[], json: boolean | undefined): void
   const columns = [...new Set(rows.flatMap((row) => Object.keys(row)))];
   const cells = [columns, ...rows.map((row) => columns.map((column) => text(row[column])))];
   const widths = columns.map((_, at) => Math.max(...cells.map((line) => line[at]!.length)));
-  for (const line of cells) console.log(line.map((cell, at) => cell.padEnd(widths[at]!)).join('  ').trimEnd());
+  for (const line of cells)
+    console.log(
+      line
+        .map((cell, at) => cell.padEnd(widths[at]!))
+        .join('  ')
+        .trimEnd(),
+    );
 }
