@@ -855,7 +855,7 @@ const ruleOf: fc.Arbitrary<AclRule> = fc
       ...rule,
       ...(ports && limited(a) ? { sourcePorts: a! } : {}),
       ...(ports && limited(b) ? { destinationPorts: b! } : {}),
-    } as AclRule;
+    };
   });
 
 void t.test('ACL rules in text and back', async (t) => {

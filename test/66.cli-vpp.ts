@@ -58,7 +58,7 @@ void t.test('add, show, set and del', async (t) => {
       const interfaces = (await good('show', 'interfaces', '--json'))
         .trim()
         .split('\n')
-        .map((line) => JSON.parse(line));
+        .map((line) => JSON.parse(line) as Record<string, unknown>);
       t.match(
         interfaces.find(({ tag }) => tag === 'lan'),
         { name: 'loop9', admin: 'up', mtu: 1400, addresses: ['10.9.0.1/24'] },

@@ -1,6 +1,7 @@
 // `node-vpp config dump | diff | apply`: the configuration of a VPP as one YAML file.
 
 import type { Command } from 'commander';
+import type * as yamlModule from 'yaml';
 import { readFileSync, writeFileSync } from 'node:fs';
 import { DependencyError, VppTextError } from '../errors.js';
 import { jsonOf } from './api.js';
@@ -8,7 +9,7 @@ import type { Change } from './vpp/apply.js';
 import { asDocument, dumpDocument, type Document } from './vpp/document.js';
 import { withCommon, withVpp } from './vpp/session.js';
 
-async function yaml(): Promise<typeof import('yaml')> {
+async function yaml(): Promise<typeof yamlModule> {
   return import('yaml').catch((cause: unknown) => {
     throw new DependencyError('node-vpp config', 'yaml', { cause });
   });

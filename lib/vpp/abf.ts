@@ -72,7 +72,7 @@ export class Abf {
     const held = (await this.#rows()).find(({ policy }) => policy.policy_id === id)?.policy;
     if (held !== undefined) {
       const sets = new PathSets();
-      const same = sets.ofReceived(held.paths as unknown as ReceivedPath[]) === sets.ofReceived(paths);
+      const same = sets.ofReceived(held.paths) === sets.ofReceived(paths);
       if (same && held.acl_index === acl) return false;
       // VPP adds paths to a policy that is there, and cannot give it another ACL.
       const attached = (await this.attachments()).filter((one) => one.id === id);

@@ -107,7 +107,10 @@ function range(words: Words, what: string, max: number): Range {
   return [from, to];
 }
 
-type End = { readonly family: 4 | 6 | 0; readonly prefix: string };
+interface End {
+  readonly family: 4 | 6 | 0;
+  readonly prefix: string;
+}
 
 function end(words: Words, what: string): End {
   const word = words.next(what);

@@ -181,6 +181,6 @@ export class Bonds {
 
   /** What LACP sees on each member (plugin lacp_plugin.so); the states are those of 802.1AX. */
   async lacp(): Promise<Readonly<Record<string, unknown>>[]> {
-    return (await this.#core.rows('sw_interface_lacp_dump', {}, 'LACP')) as unknown as Record<string, unknown>[];
+    return await this.#core.rows('sw_interface_lacp_dump', {}, 'LACP');
   }
 }

@@ -265,8 +265,7 @@ export class Bridges {
     const { index } = await this.#interfaces.get(itf);
     const held = bridge.members.find(({ interfaceIndex }) => interfaceIndex === index);
     const same =
-      held !== undefined &&
-      held.splitHorizonGroup === (options.splitHorizonGroup ?? 0) &&
+      held?.splitHorizonGroup === (options.splitHorizonGroup ?? 0) &&
       held.bvi === (options.bvi ?? false) &&
       held.unknownUnicastForward === (options.unknownUnicastForward ?? false);
     if (same) return false;

@@ -115,7 +115,7 @@ export function interfaceInfo(row: Row): InterfaceInfo {
     duplex: duplexes[row.link_duplex] ?? 'unknown',
     linkMtu: row.link_mtu,
     mtu: { l3, ip4, ip6, mpls },
-    sub: (row.type as number) === 1 ? subOf(row) : undefined,
+    sub: row.type === 1 ? subOf(row) : undefined,
     tagRewrite:
       row.vtr_op === 0
         ? undefined

@@ -54,8 +54,7 @@ export class L3xc {
     const rows = await this.#core.rows('l3xc_dump', { sw_if_index: NO_INDEX }, 'l3 cross-connects');
     const held = rows.find(({ l3xc }) => l3xc.sw_if_index === on.index && l3xc.is_ip6 === isIp6)?.l3xc;
     const sets = new PathSets();
-    if (held !== undefined && sets.ofReceived(held.paths as unknown as ReceivedPath[]) === sets.ofReceived(wire))
-      return false;
+    if (held !== undefined && sets.ofReceived(held.paths) === sets.ofReceived(wire)) return false;
     await this.set(on, paths, options);
     return true;
   }

@@ -89,7 +89,7 @@ export class Macips {
     const rows = await this.#core.rows('macip_acl_dump', { acl_index: NO_INDEX }, 'MACIP ACLs');
     return rows.map((row) => {
       const rules = row.r.map((rule) => ({
-        action: (rule.is_permit as number) === 0 ? ('deny' as const) : ('permit' as const),
+        action: rule.is_permit === 0 ? ('deny' as const) : ('permit' as const),
         mac: rule.src_mac,
         mask: rule.src_mac_mask,
         prefix: rule.src_prefix,

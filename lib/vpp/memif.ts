@@ -111,8 +111,8 @@ export class Memifs {
         'cannot create it: VPP 26.06 crashes when it creates a memif of mode punt-inject; nothing was sent';
       throw new VppObjectError('ERR_VPP_OBJECT_UNSAFE', object, problem);
     }
-    if (!(role in roles)) throw new ArgumentTypeError(`a memif's role is server or client, not ${String(role)}`);
-    if (!(mode in modes)) throw new ArgumentTypeError(`a memif's mode is ethernet or ip, not ${String(mode)}`);
+    if (!(role in roles)) throw new ArgumentTypeError(`a memif's role is server or client, not ${role as string}`);
+    if (!(mode in modes)) throw new ArgumentTypeError(`a memif's mode is ethernet or ip, not ${mode as string}`);
     const index = await this.#turn.run(async () => {
       const socketId = socket === undefined ? 0 : await this.#socketFor(socket);
       const fields = {

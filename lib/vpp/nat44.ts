@@ -264,8 +264,8 @@ export class Nat44 {
       : [];
     const all = new Map<number, Nat44Interface>();
     for (const { sw_if_index: index, flags } of rows) {
-      const inside = ((flags as number) & Flag.inside) !== 0;
-      const outside = ((flags as number) & Flag.outside) !== 0;
+      const inside = (flags & Flag.inside) !== 0;
+      const outside = (flags & Flag.outside) !== 0;
       all.set(index, { interfaceIndex: index, inside, outside, output: false });
     }
     for (const { sw_if_index: index } of outputs) {
@@ -312,7 +312,7 @@ export class Nat44 {
     const rows = await this.#core.rows('nat44_address_dump', {}, NAT);
     const pools: { first: string; last: string; table: number; twice: boolean }[] = [];
     const sorted = rows
-      .map((row) => ({ ...row, twice: ((row.flags as number) & Flag.twice) !== 0, at: ipv4ToNumber(row.ip_address) }))
+      .map((row) => ({ ...row, twice: (row.flags & Flag.twice) !== 0, at: ipv4ToNumber(row.ip_address) }))
       .sort((a, b) => Number(a.twice) - Number(b.twice) || a.vrf_id - b.vrf_id || a.at - b.at);
     for (const { ip_address: address, at, vrf_id: table, twice } of sorted) {
       const last = pools.at(-1);
@@ -332,7 +332,7 @@ export class Nat44 {
     const { first, last = first, table = NO_INDEX, twice = false } = pool;
     const held = new Set(
       rows
-        .filter(({ flags, vrf_id: id }) => (((flags as number) & Flag.twice) !== 0) === twice && id === table)
+        .filter(({ flags, vrf_id: id }) => ((flags & Flag.twice) !== 0) === twice && id === table)
         .map(({ ip_address: address }) => address),
     );
     let added = false;
@@ -383,7 +383,7 @@ export class Nat44 {
     const rows = await this.#core.rows('nat44_interface_addr_dump', {}, NAT);
     return rows.map(({ sw_if_index: index, flags }) => ({
       interfaceIndex: index,
-      twice: ((flags as number) & Flag.twice) !== 0,
+      twice: (flags & Flag.twice) !== 0,
     }));
   }
 
@@ -427,8 +427,7 @@ export class Nat44 {
         (one.protocol ?? 'all') === (mapping.protocol ?? 'all'),
     );
     const same =
-      held !== undefined &&
-      held.local === mapping.local &&
+      held?.local === mapping.local &&
       held.localPort === mapping.localPort &&
       held.table === (mapping.table ?? 0) &&
       held.twice === mapping.twice &&
@@ -481,9 +480,7 @@ export class Nat44 {
     return rows.map((row) => ({
       ...(row.tag === '' ? {} : { tag: row.tag }),
       ...(row.sw_if_index === NO_INDEX ? { address: row.ip_address } : { interface: row.sw_if_index }),
-      ...(((row.flags as number) & Flag.addressOnly) !== 0
-        ? {}
-        : { protocol: protocolName(row.protocol), port: row.port }),
+      ...((row.flags & Flag.addressOnly) !== 0 ? {} : { protocol: protocolName(row.protocol), port: row.port }),
       table: row.vrf_id,
     }));
   }
@@ -528,7 +525,7 @@ export class Nat44 {
         table: local.vrf_id,
       })),
       ...twiceOf(row.flags),
-      ...(((row.flags as number) & Flag.outToInOnly) !== 0 ? { outToInOnly: true } : {}),
+      ...((row.flags & Flag.outToInOnly) !== 0 ? { outToInOnly: true } : {}),
       ...(row.affinity === 0 ? {} : { affinitySeconds: row.affinity }),
     }));
   }

@@ -149,7 +149,14 @@ async function captureOver(
     const left = Math.min(POLL_MS, Math.max(1, deadline - performance.now()));
     await new Promise<void>((resolve) => {
       const timer = setTimeout(resolve, left);
-      signal?.addEventListener('abort', () => (clearTimeout(timer), resolve()), { once: true });
+      signal?.addEventListener(
+        'abort',
+        () => {
+          clearTimeout(timer);
+          resolve();
+        },
+        { once: true },
+      );
     });
   }
 }

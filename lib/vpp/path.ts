@@ -133,7 +133,7 @@ export function wirePath(path: ResolvedPath, family: 4 | 6, object: string): Wir
       const problem = 'cannot send a path of type BIER_IMP: VPP 26.06 crashes when its object does not exist';
       throw new VppObjectError('ERR_VPP_OBJECT_UNSAFE', object, `${problem}; use the message itself`);
     }
-    throw new ArgumentTypeError(`${object}: a path has no type "${String(type)}"`);
+    throw new ArgumentTypeError(`${object}: a path has no type "${type as string}"`);
   }
   if (via === undefined && path.interface === undefined && lookup === undefined && type === undefined) {
     throw new ArgumentTypeError(`${object}: a path needs via, interface, lookup or type`);

@@ -8,8 +8,9 @@
 
 import type { DumpStream } from '../api/index.js';
 import { VppProtocolError } from '../errors.js';
-import { Row, bytesOf, endOf, startOf } from '../api/codec/row.js';
-import { NO_INDEX, failure, type Core, type RowOf } from './core.js';
+import type { Row } from '../api/codec/row.js';
+import { bytesOf, endOf, startOf } from '../api/codec/row.js';
+import { failure, type Core, type RowOf } from './core.js';
 import { pathsOf, PATH_BYTES, type PathSets } from './path-sets.js';
 import type { ReceivedPath } from './path.js';
 import { scanPrefixInto } from './route-set.js';
@@ -113,8 +114,8 @@ const scratch = new Uint8Array(16);
 function visitPlain(rows: readonly RowOf<'ip_route_v2_dump'>[], sets: PathSets, visit: RouteVisitor): void {
   for (const row of rows) {
     const { route } = (row as unknown as Row).toObject() as unknown as RowOf<'ip_route_v2_dump'>;
-    const pathSet = sets.ofReceived(route.paths as unknown as ReceivedPath[]);
+    const pathSet = sets.ofReceived(route.paths);
     const length = scanPrefixInto(route.prefix, scratch) & 0xff;
-    visit(scratch, 0, length, pathSet, route.src, route.stats_index ?? NO_INDEX);
+    visit(scratch, 0, length, pathSet, route.src, route.stats_index);
   }
 }

@@ -315,12 +315,7 @@ export function sendRoute(
   doing: string,
 ): Promise<unknown> {
   const route = { table_id: table, prefix, paths: paths as WirePath[], src: DEFAULT_SOURCE };
-  return core.request(
-    'ip_route_add_del_v2',
-    { is_add: isAdd, is_multipath: isMultipath, route } as never,
-    object,
-    doing,
-  );
+  return core.request('ip_route_add_del_v2', { is_add: isAdd, is_multipath: isMultipath, route }, object, doing);
 }
 
 /** Why a route was refused, in few words. */

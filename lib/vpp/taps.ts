@@ -101,7 +101,7 @@ export class Taps {
         hostIp6: row.host_ip6_prefix === '::/0' ? undefined : row.host_ip6_prefix,
         rxRingSize: row.rx_ring_sz,
         txRingSize: row.tx_ring_sz,
-        tun: ((row.tap_flags as number) & flags.tun) !== 0,
+        tun: (row.tap_flags & flags.tun) !== 0,
       };
     });
   }

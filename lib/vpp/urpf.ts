@@ -46,7 +46,7 @@ export class Urpf {
     return rows.map((row) => ({
       interfaceIndex: row.sw_if_index,
       mode: modes[row.mode] ?? 'off',
-      family: (row.af as number) === 1 ? 'ip6' : 'ip4',
+      family: row.af === 1 ? 'ip6' : 'ip4',
       direction: row.is_input ? 'rx' : 'tx',
       table: row.table_id,
     }));

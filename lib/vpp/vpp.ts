@@ -172,8 +172,7 @@ export async function openVpp(
   over: Connection | Pool | (ConnectOptions & VppOptions) = {},
   options: VppOptions = {},
 ): Promise<Vpp> {
-  if ('request' in over && typeof over.request === 'function')
-    return new Vpp(over as Connection | Pool, options, false);
+  if ('request' in over && typeof over.request === 'function') return new Vpp(over, options, false);
   const { counters, ...connection } = over as ConnectOptions & VppOptions;
   const api = await connect(connection);
   return new Vpp(api, { ...options, ...(counters === undefined ? {} : { counters }) }, true);

@@ -1,3 +1,4 @@
+/* eslint-disable @typescript-eslint/no-explicit-any, @typescript-eslint/no-unsafe-return, @typescript-eslint/restrict-plus-operands, @typescript-eslint/prefer-nullish-coalescing */
 // A stand-in for VPP in tests without one: an ApiServer with enough memory to be configured and asked, and a log of every
 // message it was sent. It does not forward packets, and it knows only what the object layer asks for. What it answers was
 // checked against VPP 26.06: the same scenarios run against both (test/65).
@@ -102,7 +103,7 @@ export class StandIn {
     const sent = (row: Fields): Fields => Object.fromEntries(Object.entries(row).filter(([key]) => known.has(key)));
     this.server.handle(name, (fields) => {
       const answer = handler(fields) as Fields | Iterable<Fields>;
-      return Symbol.iterator in answer ? [...(answer as Iterable<Fields>)].map(sent) : sent(answer);
+      return Symbol.iterator in answer ? [...answer].map(sent) : sent(answer);
     });
   }
 

@@ -37,7 +37,8 @@ function covers(held: unknown, wanted: unknown): boolean {
   }
   // What VPP does not tell because it is the default.
   if (held === undefined) return wanted === undefined || wanted === false || wanted === 0 || wanted === '';
-  return held === wanted || String(held as string).toLowerCase() === String(wanted as string).toLowerCase();
+  if (typeof held === 'string' && typeof wanted === 'string') return held.toLowerCase() === wanted.toLowerCase();
+  return held === wanted;
 }
 
 /** What is to be done for a VPP to be as the document says. */
@@ -161,17 +162,16 @@ async function ensureNat(vpp: Vpp, nat: NonNullable<Document['nat44']>): Promise
 }
 
 async function ensure(vpp: Vpp, { section, entry }: Change): Promise<void> {
-  const is = <T>(): T => entry as T;
   type Entry<S extends Exclude<keyof Document, 'nat44'>> = NonNullable<Document[S]>[number];
-  if (section === 'tables') await vpp.tables.ensure(is<Entry<'tables'>>());
-  else if (section === 'acls') await vpp.acls.ensure(is<Entry<'acls'>>());
-  else if (section === 'interfaces') await ensureInterface(vpp, is<InterfaceEntry>());
-  else if (section === 'bridges') await ensureBridge(vpp, is<BridgeEntry>());
+  if (section === 'tables') await vpp.tables.ensure(entry as Entry<'tables'>);
+  else if (section === 'acls') await vpp.acls.ensure(entry as Entry<'acls'>);
+  else if (section === 'interfaces') await ensureInterface(vpp, entry as InterfaceEntry);
+  else if (section === 'bridges') await ensureBridge(vpp, entry as BridgeEntry);
   else if (section === 'crossConnects')
-    await vpp.crossConnects.set(is<Entry<'crossConnects'>>().rx, is<Entry<'crossConnects'>>().tx);
-  else if (section === 'routes') await vpp.routes.ensure(is<Entry<'routes'>>());
-  else if (section === 'neighbors') await vpp.neighbors.ensure(is<Entry<'neighbors'>>());
-  else await ensureNat(vpp, is<NonNullable<Document['nat44']>>());
+    await vpp.crossConnects.set((entry as Entry<'crossConnects'>).rx, (entry as Entry<'crossConnects'>).tx);
+  else if (section === 'routes') await vpp.routes.ensure(entry as Entry<'routes'>);
+  else if (section === 'neighbors') await vpp.neighbors.ensure(entry as Entry<'neighbors'>);
+  else await ensureNat(vpp, entry as NonNullable<Document['nat44']>);
 }
 
 async function remove(vpp: Vpp, { section, key, entry }: Change): Promise<void> {

@@ -78,12 +78,12 @@ export const sections = [
 
 const keys: Readonly<Record<string, (entry: never) => string>> = {
   tables: ({ id, family }: { id: number; family: string }) => `${family} ${id}`,
-  interfaces: ({ name }: InterfaceEntry) => String(name),
+  interfaces: ({ name }: Partial<InterfaceEntry>) => name ?? 'undefined',
   bridges: ({ id }: BridgeEntry) => String(id),
   crossConnects: ({ rx }: { rx: string }) => rx,
   routes: ({ prefix, table = 0 }: { prefix: string; table?: number }) => `${prefix} in ${table}`,
   neighbors: (one: { interface: string; ip: string }) => `${one.ip} on ${one.interface}`,
-  acls: ({ tag }: AclOptions) => String(tag),
+  acls: ({ tag }: Partial<AclOptions>) => tag ?? 'undefined',
 };
 
 /** What tells an entry from the others of its section. */
@@ -113,7 +113,7 @@ export function asDocument(value: unknown, file: string): Document {
       seen.add(key);
     }
   }
-  return value as Document;
+  return value;
 }
 
 const kinds: Readonly<Record<string, InterfaceEntry['kind']>> = {

@@ -41,7 +41,7 @@ const text = (value: unknown): string => {
   if (typeof value === 'string') return printable(value);
   if (Array.isArray(value)) return value.length === 0 ? '-' : value.map(text).join(', ');
   if (typeof value === 'object') return printable(jsonOf(value));
-  return printable(String(value as number));
+  return typeof value === 'number' || typeof value === 'boolean' || typeof value === 'bigint' ? String(value) : '-';
 };
 
 /** Prints rows: columns for people, or a JSON object a line. */
