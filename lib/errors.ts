@@ -323,3 +323,43 @@ export class JournalError extends SchedulerError {
     this.path = path;
   }
 }
+
+/**
+ * Something about an object in VPP (an interface, a route, an ACL, …) could not be done. Codes: `ERR_VPP_OBJECT_REFUSED`
+ * (VPP said no: `retval`, `errorName`), `ERR_VPP_OBJECT_MISSING` (there is no such object), `ERR_VPP_OBJECT_GONE` (there
+ * was one, and it is gone), `ERR_VPP_OBJECT_DIFFERS` (`ensure…` found one that cannot be changed into what was asked
+ * for), `ERR_VPP_OBJECT_AMBIGUOUS` (several objects fit), `ERR_VPP_OBJECT_UNSAFE` (known to crash VPP: not sent).
+ */
+export class VppObjectError extends NodeVppError {
+  /** The object, e.g. `interface loop0`. */
+  readonly object: string;
+  /** What VPP answered, when it did. */
+  readonly retval: number | undefined;
+  /** Its symbolic name, e.g. `INVALID_VALUE`. */
+  readonly errorName: string | undefined;
+
+  constructor(code: string, object: string, problem: string, options: ErrorOptions = {}) {
+    super(code, `${object}: ${problem}`, options);
+    this.object = object;
+    const said = options.cause instanceof VppApiError ? options.cause : undefined;
+    this.retval = said?.retval;
+    this.errorName = said?.errorName;
+  }
+}
+
+/** The running VPP cannot do what was asked, because a plugin is not loaded or too old. Code `ERR_VPP_FEATURE_MISSING`. */
+export class VppFeatureError extends NodeVppError {
+  /** The messages looked for, newest first. */
+  readonly messages: readonly string[];
+  /** The plugin's file, e.g. `nat_plugin.so`; undefined when the messages belong to VPP's core. */
+  readonly plugin: string | undefined;
+
+  constructor(message: string, details: { messages: readonly string[]; plugin: string | undefined; cause?: unknown }) {
+    super('ERR_VPP_FEATURE_MISSING', message, { cause: details.cause });
+    this.messages = details.messages;
+    this.plugin = details.plugin;
+  }
+}
+
+/** Text that is not the ACL rule, path or file of configuration it should be. Codes `ERR_VPP_RULE`, `ERR_VPP_CONFIG`. */
+export class VppTextError extends NodeVppError {}

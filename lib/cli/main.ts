@@ -19,12 +19,17 @@ interface Subcommand {
 
 /** Every subcommand, in the order of `--help`. */
 const subcommands: Readonly<Record<string, () => Promise<Subcommand>>> = {
+  add: () => import('./edit.js'),
   api: () => import('./api.js'),
   build: () => import('./build.js'),
+  config: () => import('./config.js'),
   dataplane: () => import('./dataplane.js'),
+  del: () => import('./edit.js'),
   demo: () => import('./demo.js'),
   memif: () => import('./memif.js'),
   schema: () => import('./schema.js'),
+  set: () => import('./edit.js'),
+  show: () => import('./show.js'),
   stats: () => import('./stats.js'),
 };
 
@@ -44,8 +49,12 @@ async function main(args: readonly string[]): Promise<void> {
 
   const name = args.find((arg) => !arg.startsWith('-'));
   const known = name === undefined ? undefined : Object.entries(subcommands).find(([key]) => key === name);
+  const loaded = new Set<Subcommand>();
   for (const [, load] of known === undefined ? Object.entries(subcommands) : [known]) {
-    (await load()).register(program);
+    const subcommand = await load();
+    // One file may have several subcommands.
+    if (!loaded.has(subcommand)) subcommand.register(program);
+    loaded.add(subcommand);
   }
   try {
     if (args.length === 0) program.help();

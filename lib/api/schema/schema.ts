@@ -98,7 +98,7 @@ class SourcedSchema implements Schema {
   }
 
   service(request: string): ServiceDef | undefined {
-    return remember(this.#services, request, () => this.#source.service(request));
+    return remember(this.#services, request, () => asSent(this.#source.service(request)));
   }
 
   codec(name: string, options?: CodecOptions): MessageCodec | undefined {
@@ -114,6 +114,17 @@ class SourcedSchema implements Schema {
     this.#codecs.set(key, codec);
     return codec;
   }
+}
+
+/**
+ * The service as VPP keeps to it. VPP 25.10 and 26.06 describe dumps of GRE tunnels as requests with a reply, which is
+ * never sent, and events, which come with the context of the request: they are dumps like all others.
+ */
+function asSent(service: ServiceDef | undefined): ServiceDef | undefined {
+  if (service === undefined || service.stream || !/_dump(_v\d+)?$/.test(service.request)) return service;
+  const [details, ...more] = service.events;
+  if (details === undefined || more.length > 0 || !/_details(_v\d+)?$/.test(details)) return service;
+  return { request: service.request, reply: details, stream: true, events: [] };
 }
 
 function remember<V>(cache: Map<string, V>, key: string, make: () => V): V {

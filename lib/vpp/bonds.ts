@@ -1,0 +1,186 @@
+// Bond interfaces and their members.
+//
+//   vppctl: create bond mode lacp load-balance l34      vpp.bonds.create({ mode: 'lacp', loadBalance: 'l34' })
+//           bond add BondEthernet0 eth0                 vpp.bonds.addMember('BondEthernet0', 'eth0')
+
+import { ZERO_MAC } from '../net/index.js';
+import { mustAgree, nameOf } from './agree.js';
+import { NO_INDEX, type Core } from './core.js';
+import { applySettings, type InterfaceSettings } from './interface-settings.js';
+import type { Interface } from './interface.js';
+import type { InterfaceRef, Interfaces } from './interfaces.js';
+
+const modes = { 'round-robin': 1, 'active-backup': 2, xor: 3, broadcast: 4, lacp: 5 } as const;
+const balances = { l2: 0, l34: 1, l23: 2, 'round-robin': 3, broadcast: 4, 'active-backup': 5 } as const;
+
+/** A bond. */
+export interface BondOptions extends InterfaceSettings {
+  /** The number in its name (`BondEthernet0`); the next free one when left out. */
+  id?: number;
+  mode: keyof typeof modes;
+  /** What chooses the member, for xor and lacp; default `l2`. */
+  loadBalance?: 'l2' | 'l23' | 'l34';
+  /** Only members of the NUMA node of the thread that sends. */
+  numaOnly?: boolean;
+  gso?: boolean;
+}
+
+/** A member. */
+export interface BondMemberOptions {
+  /** LACP: does not speak first. */
+  passive?: boolean;
+  /** LACP: 90 s instead of 3 s. */
+  longTimeout?: boolean;
+  /** Of active-backup: the largest is active. */
+  weight?: number;
+}
+
+/** A member as VPP has it. */
+export interface BondMember {
+  readonly interface: Interface;
+  readonly passive: boolean;
+  readonly longTimeout: boolean;
+  readonly weight: number;
+}
+
+/** A bond as VPP has it. */
+export interface BondInfo {
+  readonly interface: Interface;
+  readonly id: number;
+  readonly mode: keyof typeof modes | number;
+  readonly loadBalance: keyof typeof balances | number;
+  readonly numaOnly: boolean;
+  readonly members: number;
+  readonly activeMembers: number;
+}
+
+/** `vpp.bonds` */
+export class Bonds {
+  readonly #core: Core;
+  readonly #interfaces: Interfaces;
+
+  constructor(core: Core, interfaces: Interfaces) {
+    this.#core = core;
+    this.#interfaces = interfaces;
+    interfaces.deleteWith('bond', async (itf) => {
+      await itf.request('bond_delete', {}, 'delete it');
+    });
+  }
+
+  async list(): Promise<BondInfo[]> {
+    const [rows, all] = await Promise.all([this.#rows(), this.#interfaces.list()]);
+    const byIndex = new Map(all.map((itf) => [itf.index, itf]));
+    return rows.flatMap(({ itf: index, ...row }) => {
+      const itf = byIndex.get(index);
+      return itf === undefined ? [] : { interface: itf, ...row };
+    });
+  }
+
+  async #rows(): Promise<(Omit<BondInfo, 'interface'> & { itf: number })[]> {
+    const names = { mode: modes, loadBalance: balances };
+    if (this.#core.newest('sw_bond_interface_dump', 'sw_interface_bond_dump') === 'sw_bond_interface_dump') {
+      const rows = await this.#core.rows('sw_bond_interface_dump', { sw_if_index: NO_INDEX }, 'bonds');
+      return rows.map((row) => ({
+        itf: row.sw_if_index,
+        id: row.id,
+        mode: nameOf(names.mode, row.mode),
+        loadBalance: nameOf(names.loadBalance, row.lb),
+        numaOnly: row.numa_only,
+        members: row.members,
+        activeMembers: row.active_members,
+      }));
+    }
+    const rows = await this.#core.rows('sw_interface_bond_dump', {}, 'bonds');
+    return rows.map((row) => ({
+      itf: row.sw_if_index,
+      id: row.id,
+      mode: nameOf(names.mode, row.mode),
+      loadBalance: nameOf(names.loadBalance, row.lb),
+      numaOnly: row.numa_only,
+      members: row.slaves,
+      activeMembers: row.active_slaves,
+    }));
+  }
+
+  async create(options: BondOptions): Promise<Interface> {
+    const { id = NO_INDEX, mode, loadBalance = 'l2', numaOnly = false, gso = false, ...settings } = options;
+    const { mac, ...others } = settings;
+    // The other modes balance by themselves; VPP wants the algorithm that goes with them.
+    const own = { 'round-robin': 3, broadcast: 4, 'active-backup': 5 } as const;
+    const lb = mode === 'xor' || mode === 'lacp' ? balances[loadBalance] : own[mode];
+    const fields = {
+      id,
+      mode: modes[mode],
+      lb,
+      numa_only: numaOnly,
+      use_custom_mac: mac !== undefined,
+      mac_address: mac ?? ZERO_MAC,
+    };
+    const object = `bond ${options.tag ?? (id === NO_INDEX ? '' : id)}`.trim();
+    const reply =
+      this.#core.newest('bond_create2', 'bond_create') === 'bond_create2'
+        ? await this.#core.request('bond_create2', { ...fields, enable_gso: gso }, object, 'create it')
+        : await this.#core.request('bond_create', fields, object, 'create it');
+    return this.#interfaces.created(reply.sw_if_index, others);
+  }
+
+  /** The bond of this number or tag, created when there is none, with these settings. */
+  async ensure(options: BondOptions & ({ id: number } | { tag: string })): Promise<Interface> {
+    const { id, mode, loadBalance, numaOnly, gso: _, ...settings } = options;
+    const found = (await this.list()).find((bond) =>
+      id === undefined ? bond.interface.tag === options.tag : bond.id === id,
+    );
+    if (found === undefined) return this.create(options);
+    mustAgree(found.interface.toString(), found, { mode, loadBalance, numaOnly });
+    await applySettings(found.interface, settings);
+    return found.interface;
+  }
+
+  async members(bond: InterfaceRef): Promise<BondMember[]> {
+    const on = await this.#interfaces.get(bond);
+    this.#core.newest('sw_member_interface_dump');
+    const rows = await this.#core.rows('sw_member_interface_dump', { sw_if_index: on.index }, on.toString());
+    return Promise.all(
+      rows.map(async (row) => ({
+        interface: await this.#interfaces.get(row.sw_if_index),
+        passive: row.is_passive,
+        longTimeout: row.is_long_timeout,
+        weight: row.weight,
+      })),
+    );
+  }
+
+  async addMember(bond: InterfaceRef, member: InterfaceRef, options: BondMemberOptions = {}): Promise<void> {
+    const [on, itf] = [await this.#interfaces.get(bond), await this.#interfaces.get(member)];
+    const { passive = false, longTimeout = false, weight } = options;
+    const fields = { bond_sw_if_index: on.index, is_passive: passive, is_long_timeout: longTimeout };
+    const message = this.#core.newest('bond_add_member', 'bond_enslave');
+    await itf.request(message, fields, `make it a member of ${on.toString()}`);
+    if (weight !== undefined) await itf.request('sw_interface_set_bond_weight', { weight }, `set the weight ${weight}`);
+  }
+
+  /** Makes it a member of the bond, unless it is one. */
+  async ensureMember(bond: InterfaceRef, member: InterfaceRef, options: BondMemberOptions = {}): Promise<void> {
+    const itf = await this.#interfaces.get(member);
+    const found = (await this.members(bond)).find((held) => held.interface.index === itf.index);
+    if (found === undefined) {
+      await this.addMember(bond, itf, options);
+      return;
+    }
+    mustAgree(`${itf.toString()} as a member`, found, { passive: options.passive, longTimeout: options.longTimeout });
+    const { weight } = options;
+    if (weight !== undefined && weight !== found.weight) {
+      await itf.request('sw_interface_set_bond_weight', { weight }, `set the weight ${weight}`);
+    }
+  }
+
+  async removeMember(member: InterfaceRef): Promise<void> {
+    const itf = await this.#interfaces.get(member);
+    await itf.request(this.#core.newest('bond_detach_member', 'bond_detach_slave'), {}, 'take it out of its bond');
+  }
+
+  /** What LACP sees on each member (plugin lacp_plugin.so); the states are those of 802.1AX. */
+  async lacp(): Promise<Readonly<Record<string, unknown>>[]> {
+    return await this.#core.rows('sw_interface_lacp_dump', {}, 'LACP');
+  }
+}

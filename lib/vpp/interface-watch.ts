@@ -1,0 +1,62 @@
+// Changes of interfaces as an async iterator. Changes wait until they are taken: few and small, so without a bound.
+
+import type { Interface } from './interface.js';
+
+/** What has happened to an interface, or to all of them. */
+export type InterfaceChange =
+  { readonly type: 'added' | 'changed' | 'deleted'; readonly interface: Interface } | { readonly type: 'restarted' };
+
+/** See above; from `vpp.interfaces.watch()`. */
+export class InterfaceWatch implements AsyncIterableIterator<InterfaceChange> {
+  readonly #changes: InterfaceChange[] = [];
+  readonly #onEnd: () => void;
+  readonly #signal: AbortSignal | undefined;
+  readonly #aborted = (): void => this.end();
+  #waiting: ((result: IteratorResult<InterfaceChange>) => void)[] = [];
+  #ended = false;
+
+  constructor(onEnd: () => void, signal: AbortSignal | undefined) {
+    this.#onEnd = onEnd;
+    this.#signal = signal;
+    if (signal?.aborted === true) this.#ended = true;
+    else signal?.addEventListener('abort', this.#aborted, { once: true });
+  }
+
+  get ended(): boolean {
+    return this.#ended;
+  }
+
+  [Symbol.asyncIterator](): this {
+    return this;
+  }
+
+  next(): Promise<IteratorResult<InterfaceChange>> {
+    const change = this.#changes.shift();
+    if (change !== undefined) return Promise.resolve({ value: change, done: false });
+    if (this.#ended) return Promise.resolve({ value: undefined, done: true });
+    return new Promise((resolve) => this.#waiting.push(resolve));
+  }
+
+  return(): Promise<IteratorResult<InterfaceChange>> {
+    this.#changes.length = 0;
+    this.end();
+    return Promise.resolve({ value: undefined, done: true });
+  }
+
+  /** For `Interfaces`. */
+  push(change: InterfaceChange): void {
+    const waiting = this.#waiting.shift();
+    if (waiting === undefined) this.#changes.push(change);
+    else waiting({ value: change, done: false });
+  }
+
+  /** No more changes: those that wait can still be taken. */
+  end(): void {
+    if (this.#ended) return;
+    this.#ended = true;
+    this.#signal?.removeEventListener('abort', this.#aborted);
+    for (const resolve of this.#waiting) resolve({ value: undefined, done: true });
+    this.#waiting = [];
+    this.#onEnd();
+  }
+}

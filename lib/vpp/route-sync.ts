@@ -1,0 +1,313 @@
+// The difference between what a table should hold and what it holds, and sending it.
+//
+//   desired ─► FamilyRoutes (some tens of bytes a route) ◄─ looked up ─ rows of ip_route_v2_dump, source API
+//                 │ marks: seen and the same │ seen and different │ not seen
+//                 ▼
+//   one run of requests:  replace what differs │ add what was not seen │ delete what nobody wants
+//
+// Replacing comes first and deleting last, so that a packet never finds less than both tables have in common.
+
+import { NodeVppError, VppObjectError } from '../errors.js';
+import type { Core } from './core.js';
+import type { Interfaces } from './interfaces.js';
+import { PathSets } from './path-sets.js';
+import { PathResolver, type ResolvedPath, type RoutePath } from './path.js';
+import { routeBatches } from './route-rows.js';
+import { FamilyRoutes, scanPrefixInto } from './route-set.js';
+import { pathsIn, refusal, type Route } from './routes.js';
+import { sendAll } from './window.js';
+
+/** Where a sync is. */
+export interface SyncProgress {
+  readonly phase: 'reading' | 'comparing' | 'sending';
+  /** Routes read, compared or sent in this phase. */
+  readonly done: number;
+  /** Of so many, when that is known. */
+  readonly total: number | undefined;
+}
+
+/** How to sync. */
+export interface SyncOptions {
+  /** Only this family; default both. */
+  readonly family?: 'ip4' | 'ip6';
+  /** In flight at most, default 1024. */
+  readonly window?: number;
+  readonly signal?: AbortSignal;
+  readonly onProgress?: (progress: SyncProgress) => void;
+  /** Routes that are not desired and are to stay, such as those of another program that uses the API. */
+  readonly keep?: (prefix: string) => boolean;
+  /** Compare only: nothing is sent. */
+  readonly dryRun?: boolean;
+}
+
+/** What a sync did, or with `dryRun` would do. */
+export interface SyncResult {
+  readonly added: number;
+  readonly replaced: number;
+  readonly deleted: number;
+  readonly unchanged: number;
+  /** Routes that VPP refused. */
+  readonly failed: number;
+  /** The first hundred of them. */
+  readonly failures: readonly { readonly prefix: string; readonly error: Error }[];
+  /** Bytes the desired routes took while they were held. */
+  readonly bytesHeld: number;
+}
+
+/** Some routes of a sync were refused: `result` says how it went. */
+export class VppSyncError extends VppObjectError {
+  readonly result: SyncResult;
+
+  constructor(object: string, problem: string, result: SyncResult, options: ErrorOptions) {
+    super('ERR_VPP_OBJECT_REFUSED', object, problem, options);
+    this.result = result;
+  }
+}
+
+const SAME = 1;
+const DIFFERENT = 2;
+const MAX_FAILURES = 100;
+const scratch = new Uint8Array(16);
+
+interface Operation {
+  readonly kind: 'replaced' | 'added' | 'deleted';
+  readonly prefix: string;
+  readonly pathSet: number;
+}
+
+/** One family of a table. */
+class Family {
+  readonly desired: FamilyRoutes;
+  readonly unwanted: FamilyRoutes;
+  marks = new Uint8Array(0);
+  same = 0;
+  different = 0;
+
+  constructor(family: 4 | 6) {
+    this.desired = new FamilyRoutes(family);
+    this.unwanted = new FamilyRoutes(family, 16);
+  }
+
+  get missing(): number {
+    return this.desired.size - this.same - this.different;
+  }
+
+  /** A route that VPP holds. */
+  held(bytes: Uint8Array, offset: number, length: number, pathSet: number): void {
+    const { desired, marks } = this;
+    const at = desired.find(bytes, offset, length);
+    if (at < 0) this.unwanted.set(bytes, offset, length, pathSet);
+    else if (desired.pathSet(at) === pathSet) {
+      if (marks[at] === 0) this.same += 1;
+      marks[at] = SAME;
+    } else {
+      if (marks[at] === 0) this.different += 1;
+      marks[at] = DIFFERENT;
+    }
+  }
+
+  *operations(keep: ((prefix: string) => boolean) | undefined): Generator<Operation> {
+    const { desired, unwanted, marks } = this;
+    for (const wanted of this.different > 0 ? [DIFFERENT, 0] : [0]) {
+      if (wanted === 0 && this.missing === 0) continue;
+      for (let at = 0; at < desired.end; at += 1) {
+        if (marks[at] !== wanted) continue;
+        const kind = wanted === DIFFERENT ? 'replaced' : 'added';
+        yield { kind, prefix: desired.prefix(at), pathSet: desired.pathSet(at) };
+      }
+    }
+    for (let at = 0; at < unwanted.end; at += 1) {
+      const prefix = unwanted.prefix(at);
+      if (keep?.(prefix) !== true) yield { kind: 'deleted', prefix, pathSet: -1 };
+    }
+  }
+}
+
+/** Takes in what is desired. */
+class Intake {
+  readonly #sets: PathSets;
+  readonly #resolver: PathResolver;
+  readonly #families: Readonly<Partial<Record<4 | 6, Family>>>;
+  readonly #table: number;
+  count = 0;
+
+  constructor(sets: PathSets, resolver: PathResolver, families: Partial<Record<4 | 6, Family>>, table: number) {
+    this.#sets = sets;
+    this.#resolver = resolver;
+    this.#families = families;
+    this.#table = table;
+  }
+
+  /** Takes one route; a promise only when an interface has to be asked for by name. */
+  take(route: Route): undefined | Promise<void> {
+    const scanned = scanPrefixInto(route.prefix, scratch);
+    const version = (scanned >> 8) as 4 | 6;
+    const length = scanned & 0xff;
+    const family = this.#families[version];
+    if (family === undefined) {
+      const problem = `it is not of the family that is to be synced`;
+      throw new VppObjectError('ERR_VPP_OBJECT_REFUSED', `route ${route.prefix}`, problem);
+    }
+    this.count += 1;
+    // The array of paths stands for itself when it is the same for many routes.
+    const known = route.paths === undefined ? -1 : this.#sets.known(route.paths, version);
+    if (known >= 0) {
+      family.desired.set(scratch, 0, length, known);
+      return undefined;
+    }
+    const paths = pathsIn(route);
+    const object = `route ${route.prefix} in table ${this.#table}`;
+    const resolved = this.#resolved(paths);
+    if (resolved !== undefined) {
+      family.desired.set(scratch, 0, length, this.#sets.ofPaths(resolved, version, object, route.paths));
+      return undefined;
+    }
+    const network = scratch.slice();
+    return (async () => {
+      const found: ResolvedPath[] = [];
+      for (const path of paths) found.push(await this.#resolver.resolve(path));
+      family.desired.set(network, 0, length, this.#sets.ofPaths(found, version, object, route.paths));
+    })();
+  }
+
+  #resolved(paths: readonly RoutePath[]): ResolvedPath[] | undefined {
+    const resolved: ResolvedPath[] = [];
+    for (const path of paths) {
+      const now = this.#resolver.now(path);
+      if (now === undefined) return undefined;
+      resolved.push(now);
+    }
+    return resolved;
+  }
+}
+
+const PROGRESS_EVERY = 16_384;
+
+async function takeAll(
+  intake: Intake,
+  desired: Iterable<Route> | AsyncIterable<Route>,
+  signal: AbortSignal | undefined,
+  onProgress: ((done: number) => void) | undefined,
+): Promise<void> {
+  const told = (): void => {
+    signal?.throwIfAborted();
+    onProgress?.(intake.count);
+  };
+  if (Symbol.asyncIterator in desired) {
+    for await (const route of desired) {
+      await intake.take(route);
+      if (intake.count % PROGRESS_EVERY === 0) told();
+    }
+  } else {
+    for (const route of desired) {
+      const later = intake.take(route);
+      if (later !== undefined) await later;
+      if (intake.count % PROGRESS_EVERY === 0) {
+        told();
+        // Others have a turn while a million routes are taken in.
+        await new Promise((resolve) => setImmediate(resolve));
+      }
+    }
+  }
+  told();
+}
+
+/** See `Routes.sync`. */
+export async function syncRoutes(
+  core: Core,
+  interfaces: Interfaces,
+  table: number,
+  desired: Iterable<Route> | AsyncIterable<Route>,
+  options: SyncOptions,
+): Promise<SyncResult> {
+  const { family, window, signal, onProgress, keep, dryRun = false } = options;
+  signal?.throwIfAborted();
+  const sets = new PathSets();
+  const versions = ([4, 6] as const).filter((version) => family === undefined || family === `ip${version}`);
+  const families = Object.fromEntries(versions.map((version) => [version, new Family(version)])) as Partial<
+    Record<4 | 6, Family>
+  >;
+  const all = Object.values(families);
+  const intake = new Intake(sets, new PathResolver(interfaces), families, table);
+  // VPP gathers and sends what it holds while the desired routes are taken in; the rows wait as bytes.
+  const api = await sourceApi(core);
+  const stop = new AbortController();
+  const either = signal === undefined ? stop.signal : AbortSignal.any([signal, stop.signal]);
+  const dumps = versions.map((version) => ({
+    version,
+    batches: routeBatches(core, { table, family: version, source: api, signal: either }, sets),
+  }));
+  try {
+    await takeAll(intake, desired, signal, (done) => onProgress?.({ phase: 'reading', done, total: undefined }));
+  } catch (error) {
+    stop.abort();
+    throw error;
+  }
+
+  let compared = 0;
+  for (const { version, batches } of dumps) {
+    const part = families[version]!;
+    part.marks = new Uint8Array(part.desired.end);
+    for await (const read of batches) {
+      read((bytes, offset, length, pathSet) => {
+        part.held(bytes, offset, length, pathSet);
+        compared += 1;
+      });
+      onProgress?.({ phase: 'comparing', done: compared, total: undefined });
+    }
+  }
+
+  const sum = (of: (part: Family) => number): number => all.reduce((total, part) => total + of(part), 0);
+  const counts = { added: 0, replaced: 0, deleted: 0, unchanged: sum((part) => part.same) };
+  const bytesHeld = sum((part) => part.desired.bytesHeld + part.marks.byteLength);
+  const failures: { prefix: string; error: Error }[] = [];
+  let failed = 0;
+  function* operations(): Generator<Operation> {
+    for (const part of all) {
+      for (const operation of part.operations(keep)) {
+        counts[operation.kind] += 1;
+        yield operation;
+      }
+    }
+  }
+  if (dryRun) {
+    for (const _ of operations());
+    return { ...counts, failed, failures, bytesHeld };
+  }
+  const total = sum((part) => part.different + part.missing + part.unwanted.size);
+  const client = core.client as { request(name: 'ip_route_add_del_v2', fields: object): Promise<unknown> };
+  await sendAll(
+    operations(),
+    ({ kind, prefix, pathSet }) =>
+      client.request('ip_route_add_del_v2', {
+        is_add: kind !== 'deleted',
+        is_multipath: false,
+        route: { table_id: table, prefix, src: 0, paths: pathSet < 0 ? [] : sets.wire(pathSet) },
+      }),
+    {
+      window,
+      signal,
+      onProgress: (done) => onProgress?.({ phase: 'sending', done, total }),
+      onFailure: ({ prefix, kind }, reason) => {
+        const error = refusal(reason, `route ${prefix} in table ${table}`);
+        // Without a connection the rest fails as well.
+        if (!(error instanceof VppObjectError)) throw error;
+        failed += 1;
+        counts[kind] -= 1;
+        if (failures.length < MAX_FAILURES) failures.push({ prefix, error });
+      },
+    },
+  );
+  const result: SyncResult = { ...counts, failed, failures, bytesHeld };
+  if (failed === 0) return result;
+  const problem = `VPP refused ${failed} of ${total} changes; the first: ${failures[0]!.error.message}`;
+  throw new VppSyncError(`table ${table}`, problem, result, { cause: failures[0]!.error });
+}
+
+/** VPP's number for the source API. */
+async function sourceApi(core: Core): Promise<number> {
+  const rows = await core.rows('fib_source_dump', {}, 'route sources');
+  const api = rows.find(({ src }) => src.name === 'API');
+  if (api === undefined) throw new NodeVppError('ERR_VPP_OBJECT_MISSING', 'VPP does not list a route source API');
+  return api.src.id;
+}

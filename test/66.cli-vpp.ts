@@ -1,0 +1,159 @@
+// Chapter 66: the command's `show`, `set`, `add`, `del` and `config`, against the stand-in and, with VPP_BIN, a real VPP.
+
+import t, { type Test } from 'tap';
+import { spawn } from 'node:child_process';
+import { readFileSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { folder } from './support/api.js';
+import { realVpp, stopRealVpp, targets } from './support/vpp-targets.js';
+import { standIn } from './support/vpp-stand-in.js';
+
+const main = join(fileURLToPath(new URL('../../..', import.meta.url)), 'dist/cli/main.js');
+t.setTimeout(300_000);
+t.teardown(stopRealVpp);
+
+interface Result {
+  code: number | null;
+  out: string;
+  err: string;
+}
+
+function run(...args: string[]): Promise<Result> {
+  return new Promise((resolve) => {
+    const child = spawn(process.execPath, [main, ...args], { stdio: ['ignore', 'pipe', 'pipe'] });
+    let [out, err] = ['', ''];
+    child.stdout.setEncoding('utf8').on('data', (text: string) => (out += text));
+    child.stderr.setEncoding('utf8').on('data', (text: string) => (err += text));
+    child.on('close', (code) => resolve({ code, out, err }));
+  });
+}
+
+async function sockets(t: Test): Promise<[name: string, socket: string][]> {
+  const all: [string, string][] = [['stand-in', (await standIn(t)).server.path]];
+  if (targets.at(-1)!.skip === false) all.push(['VPP', (await realVpp()).apiSocket]);
+  return all;
+}
+
+void t.test('add, show, set and del', async (t) => {
+  for (const [name, socket] of await sockets(t)) {
+    await t.test(name, async (t) => {
+      const at = ['-s', socket, '--timeout', '30'];
+      const good = async (...args: string[]): Promise<string> => {
+        const { code, out, err } = await run(...args, ...at);
+        t.equal(code, 0, `${args.join(' ')} ${err}`);
+        return out;
+      };
+      t.match(
+        await good('add', 'loopback', '--instance', '9', '--tag', 'lan', '--address', '10.9.0.1/24', '--up'),
+        /lan \(loop9\)/,
+      );
+      t.match(await good('add', 'vlan', 'lan', '100', '--tag', 'guests'), /guests \(loop9\.100\)/);
+      await good('add', 'route', '10.10.0.0/16', 'via', '10.9.0.2', 'lan', 'weight', '2');
+      await good('add', 'route', '10.11.0.0/16', 'drop');
+      await good('add', 'neighbor', 'lan', '10.9.0.2', '02:fe:00:00:09:02');
+      await good('add', 'acl', 'web', 'permit tcp 10.0.0.0/8 -> any port 80-443', 'deny any any -> any');
+      await good('set', 'interface', 'lan', '--mtu', '1400', '--acl-in', 'web');
+      await good('add', 'bridge', 'office');
+      const interfaces = (await good('show', 'interfaces', '--json'))
+        .trim()
+        .split('\n')
+        .map((line) => JSON.parse(line) as Record<string, unknown>);
+      t.match(
+        interfaces.find(({ tag }) => tag === 'lan'),
+        { name: 'loop9', admin: 'up', mtu: 1400, addresses: ['10.9.0.1/24'] },
+      );
+      t.match(await good('show', 'interfaces'), /^index +name +tag.*\n[^]*loop9 +lan +Loopback +up/);
+      t.match(await good('show', 'routes', '-f', 'ip4'), /10\.10\.0\.0\/16 +10\.9\.0\.2 lan weight 2 +API/);
+      t.match(await good('show', 'neighbors'), /lan +10\.9\.0\.2 +02:fe:00:00:09:02/);
+      t.match(await good('show', 'acl'), /permit tcp 10\.0\.0\.0\/8 -> any port 80-443.*lan/);
+      t.match(await good('show', 'bridges'), /office/);
+      t.match(await good('show', 'nat'), /nat44 +disabled/);
+      t.match(await good('show', 'memif'), /none/);
+      t.match(await good('show', 'tunnels'), /none/);
+      await good('del', 'neighbor', 'lan', '10.9.0.2');
+      await good('del', 'route', '10.10.0.0/16');
+      await good('del', 'route', '10.11.0.0/16');
+      await good('del', 'acl', 'web');
+      await good('del', 'bridge', 'office');
+      await good('del', 'interface', 'guests');
+      await good('del', 'interface', 'lan');
+      const { code, err } = await run('del', 'interface', 'lan', ...at);
+      t.equal(code, 1);
+      t.match(err, /^node-vpp: interface lan: VPP has no interface of name or tag "lan"\n$/);
+    });
+  }
+});
+
+const file = `
+tables:
+  - { id: 5, family: ip4, name: red }
+acls:
+  - tag: web
+    rules: ['permit tcp 10.0.0.0/8 -> any port 80', 'deny any any -> any']
+interfaces:
+  - { name: lan, kind: loopback, instance: 3, up: true, mtu: 1500, addresses: [10.3.0.1/24], acls: { input: [web] } }
+  - { name: guests, kind: vlan, vlan: { parent: lan, vlan: 30 }, up: true, table: 5, addresses: [10.30.0.1/24] }
+  - { name: port, kind: loopback, instance: 4, up: true }
+  - { name: overlay, kind: vxlan, tunnel: { source: 10.3.0.1, destination: 10.3.0.2, vni: 7 }, up: true }
+bridges:
+  - { id: 7, tag: office, members: [{ interface: overlay, splitHorizonGroup: 1 }, { interface: port, bvi: true }] }
+routes:
+  - { prefix: 10.40.0.0/16, paths: [{ via: 10.3.0.9, interface: lan }] }
+  - { prefix: 10.50.0.0/16, table: 5, paths: [{ type: drop }] }
+neighbors:
+  - { interface: lan, ip: 10.3.0.9, mac: '02:fe:00:00:03:09' }
+`;
+
+void t.test('a file is applied, and then there is no difference', async (t) => {
+  for (const [name, socket] of await sockets(t)) {
+    await t.test(name, async (t) => {
+      const path = join(folder(t), 'config.yaml');
+      const at = ['-s', socket, '--timeout', '30'];
+      writeFileSync(path, file);
+      const first = await run('config', 'diff', path, ...at);
+      t.equal(first.code, 1, first.err);
+      t.match(first.out, /^\+ tables ip4 5\n/);
+      const applied = await run('config', 'apply', path, ...at);
+      t.equal(applied.code, 0, applied.err);
+      t.match(applied.out, /10 changes|11 changes/);
+      const none = await run('config', 'diff', path, ...at);
+      t.strictSame([none.code, none.out, none.err], [0, '', '']);
+      const dump = join(folder(t), 'dump.yaml');
+      t.equal((await run('config', 'dump', dump, ...at)).code, 0);
+      t.match(readFileSync(dump, 'utf8'), /name: overlay[^]*vni: 7/);
+      t.strictSame((await run('config', 'diff', dump, ...at)).out, '', 'what was dumped is what is there');
+      writeFileSync(path, file.replace('mtu: 1500', 'mtu: 1400').replace(/ {2}- \{ prefix: 10\.40.*\n/, ''));
+      const changed = await run('config', 'diff', path, ...at);
+      t.match(changed.out, /~ interfaces lan: mtu\n/);
+      t.match(changed.out, /- routes 10\.40\.0\.0\/16 in 0\n/);
+      t.equal((await run('config', 'apply', path, '--prune', ...at)).code, 0);
+      t.strictSame((await run('config', 'diff', path, ...at)).out, '');
+      const empty = ['tables', 'acls', 'interfaces', 'bridges', 'routes', 'neighbors']
+        .map((name) => `${name}: []\n`)
+        .join('');
+      writeFileSync(path, empty);
+      const pruned = await run('config', 'apply', path, '--prune', ...at);
+      t.equal(pruned.code, 0, pruned.err);
+      t.strictSame((await run('config', 'diff', path, ...at)).out, '', 'all of it is gone');
+    });
+  }
+});
+
+void t.test('a file that is none is refused in one line', async (t) => {
+  const { server } = await standIn(t);
+  const path = join(folder(t), 'bad.yaml');
+  for (const [text, why] of [
+    ['interface: []', /"interface" is no section/],
+    ['routes: {}', /routes is a list/],
+    ['interfaces: [{ kind: loopback }]', /lacks what names it/],
+    ['interfaces: [{ name: a, kind: loopback }, { name: a, kind: tap }]', /has a twice/],
+    ['a: [', /flow|expected|end/i],
+  ] as const) {
+    writeFileSync(path, text);
+    const { code, err } = await run('config', 'apply', path, '-s', server.path);
+    t.equal(code, 1);
+    t.match(err, why);
+    t.equal(err.trim().split('\n').length, 1, err);
+  }
+});

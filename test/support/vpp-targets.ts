@@ -1,0 +1,60 @@
+// What the scenarios of the object layer run against: the stand-in as each bundled release, and a real VPP when VPP_BIN
+// names one. A target is opened for each scenario; what it cannot do is named by the scenario and skipped there.
+
+import type { Test } from 'tap';
+import { bundledReleases, type BundledRelease } from 'node-vpp/api';
+import { openVpp, type Vpp as Objects } from 'node-vpp/vpp';
+import { standIn, type StandIn } from './vpp-stand-in.js';
+import { Vpp, noVpp } from './vpp.js';
+
+export const plugins = [
+  ...['abf', 'acl', 'af_packet', 'geneve', 'gre', 'l3xc', 'lacp', 'memif', 'nat', 'tap', 'tracedump', 'urpf', 'vxlan'],
+].map((name) => `${name}_plugin.so`);
+
+/** Something to run scenarios against. */
+export interface Target {
+  readonly name: string;
+  readonly skip: string | false;
+  /** The release whose messages it has. */
+  readonly release: BundledRelease;
+  readonly real: boolean;
+  open(t: Test): Promise<{ vpp: Objects; fake: StandIn | undefined }>;
+}
+
+let running: Promise<Vpp> | undefined;
+
+/** One VPP for all scenarios: they leave it as they found it. */
+export function realVpp(): Promise<Vpp> {
+  return (running ??= Vpp.start({ plugins }));
+}
+
+export async function stopRealVpp(): Promise<void> {
+  if (running !== undefined) await (await running).stop();
+}
+
+export const targets: readonly Target[] = [
+  ...bundledReleases.map((release) => ({
+    name: `stand-in ${release}`,
+    skip: false as const,
+    release,
+    real: false,
+    open: async (t: Test) => {
+      const fake = await standIn(t, release);
+      const vpp = await openVpp({ socket: fake.server.path, timeoutMs: 10_000 });
+      t.teardown(() => vpp.close());
+      return { vpp, fake };
+    },
+  })),
+  {
+    name: 'VPP 26.06',
+    skip: noVpp,
+    release: '26.06',
+    real: true,
+    open: async (t) => {
+      const { apiSocket } = await realVpp();
+      const vpp = await openVpp({ socket: apiSocket, timeoutMs: 30_000, requestTimeoutMs: 60_000 });
+      t.teardown(() => vpp.close());
+      return { vpp, fake: undefined };
+    },
+  },
+];
