@@ -6,7 +6,7 @@
 // The reference of the memif rows is testpmd itself in our place (mode io), run just before, on the same processor with
 // the same packets. On a shared machine quote the ratio.
 
-import { spawn } from 'node:child_process';
+import { spawn, spawnSync } from 'node:child_process';
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -123,7 +123,30 @@ async function memifRow(
   };
 }
 
+/** The forwarder by itself: how long its bursts take, whatever the rest of the machine does. */
+async function burstRow(name: string, label: string, target: number): Promise<Row> {
+  const { p5, p50, p99 } = await runCase<{ p5: number; p50: number; p99: number }>(`burst-${name}`, newSocket(), [
+    String(routes),
+  ]);
+  const mpps = (ns: number): string => (1000 / ns).toFixed(2);
+  return {
+    name: `bursts of 256: ${label}`,
+    ours: `p50 ${mpps(p50)} Mpps (${p50.toFixed(0)} ns), p5 ${mpps(p5)}, p99 ${mpps(p99)}`,
+    reference: '',
+    ratio: '',
+    target: `>= ${target} Mpps`,
+    met: p50 <= 1000 / target,
+  };
+}
+
 const cases: Record<string, () => Promise<Row[]>> = {
+  async bursts() {
+    return [
+      await burstRow('xconnect', 'L2 cross-connect', 10),
+      await burstRow('bridge', 'bridge, 1,000 hosts a side', 6),
+      await burstRow('ip4', `IPv4 over ${routes.toLocaleString('en')} routes`, 4),
+    ];
+  },
   async xconnect() {
     return [await memifRow('xconnect', 'L2 cross-connect, both ways', 10)];
   },
@@ -147,6 +170,23 @@ const cases: Record<string, () => Promise<Row[]>> = {
         ratio: '',
         target: '<= 200 MB',
         met: rss <= 200 * 2 ** 20,
+      },
+    ];
+  },
+  async tap() {
+    if (process.getuid?.() !== 0 || spawnSync('iperf3', ['-v']).error !== undefined) {
+      console.log('the TAP row needs root and iperf3');
+      return [];
+    }
+    const { ours, kernel } = await runCase<{ ours: number; kernel: number }>('tap', newSocket(), [], '0-1');
+    return [
+      {
+        name: 'TCP between two namespaces, routed; the kernel instead',
+        ours: `${(ours / 1e9).toFixed(2)} Gb/s`,
+        reference: `${(kernel / 1e9).toFixed(2)} Gb/s`,
+        ratio: (ours / kernel).toFixed(2),
+        target: '>= 3 Gb/s',
+        met: ours >= 3e9,
       },
     ];
   },

@@ -14,7 +14,9 @@ import {
   type Forwarder,
   type Neighbour,
   TagRewriteOp,
+  openForwarder,
 } from 'node-vpp/dataplane';
+import { type Memif, copyPackets, openMemif } from 'node-vpp/memif';
 import {
   PcapngReader,
   checksum,
@@ -32,7 +34,7 @@ import type * as pathsModule from '../lib/dataplane/forwarding/paths.js';
 import type * as planeModule from '../lib/dataplane/forwarding/plane.js';
 import type * as sessionsModule from '../lib/dataplane/forwarding/acl-sessions.js';
 import { Bed, applySetup, hex, recordedPackets, turn, unhex } from './support/dataplane.js';
-import { descriptors, root, temporaryFolder } from './support/memif.js';
+import { descriptors, freshSocket, root, temporaryFolder } from './support/memif.js';
 
 const load = <T>(name: string): Promise<T> =>
   import(pathToFileURL(join(root, 'dist/dataplane/forwarding', `${name}.js`)).href) as Promise<T>;
@@ -958,6 +960,63 @@ void t.test('packets can be watched', async (t) => {
     0,
   );
   await t.rejects(forwarder.startCapture({ path: '/nowhere/at/all.pcapng' }), { code: 'ENOENT' });
+});
+
+void t.test('clients that share packet memory are cross-connected without a copy', async (t) => {
+  const forwarder = openForwarder();
+  const socket = freshSocket();
+  const peers = [0, 1].map((id) => openMemif({ socket, role: 'server', id }));
+  t.teardown(async () => {
+    await forwarder.close();
+    await Promise.all(peers.map((peer) => peer.destroy()));
+  });
+  for (const id of [0, 1]) {
+    forwarder.addInterface({
+      kind: 'memif',
+      swIfIndex: id + 1,
+      name: `memif0/${id}`,
+      mac: `02:fe:00:00:00:0${id}`,
+      role: 'client',
+      socket,
+      id,
+      zeroCopy: true,
+    });
+    forwarder.setAdmin(id + 1, true);
+  }
+  forwarder.setCrossConnect(1, 2);
+  forwarder.setCrossConnect(2, 1);
+  await Promise.all(peers.map((peer) => peer.up({ timeoutMs: 10_000 })));
+  const [one, two] = peers as [Memif, Memif];
+  const sent = Array.from({ length: 5000 }, (_, i) => {
+    const frame = new Uint8Array(60 + (i % 1400)).fill(i & 255);
+    frame[6] = i >> 8;
+    return frame;
+  });
+  const received: Uint8Array[] = [];
+  for (let i = 0; i < sent.length; i += 250) {
+    one.send(sent.slice(i, i + 250));
+    while (received.length < Math.min(sent.length, i + 250)) {
+      received.push(...copyPackets(two.rx[0]!, 1024));
+      await turn();
+    }
+  }
+  t.equal(
+    received.findIndex((frame, i) => Buffer.compare(frame, sent[i]!) !== 0),
+    -1,
+    'each as it was, in order',
+  );
+  const sends = forwarder.interfaceCounters[2 * INTERFACE_COUNTERS + InterfaceCounter.txPackets];
+  t.equal(sends, 5000);
+  // The other does not take: its ring fills, and what is too much is lost and counted.
+  for (let i = 0; i < 3000; i += 250) one.send(sent.slice(i, i + 250));
+  while (forwarder.load().packets < 8000) await turn();
+  const lost = errors(forwarder)['interface-output/no_free_slots'];
+  t.equal(lost, 3000 - two.rx[0]!.size, 'no more than the ring holds');
+  const rest = copyPackets(two.rx[0]!, 4096);
+  t.equal(rest.length, two.rx[0]!.size);
+  two.send(new Uint8Array(99).fill(1));
+  while (one.rx[0]!.pending === 0) await turn();
+  t.equal(copyPackets(one.rx[0]!, 10)[0]?.length, 99, 'and the buffers are all there still');
 });
 
 void t.test('those who mean harm', async (t) => {

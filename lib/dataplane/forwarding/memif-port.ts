@@ -174,18 +174,20 @@ export class MemifPort implements Port {
     this.#held = 0;
   }
 
-  send(vector: Vector, slots: Uint16Array, count: number): number {
+  /** One queue a burst, in turn; those that the peer did not offer this time have no entries. */
+  #txQueue(): TxQueue | undefined {
     const { memif } = this;
-    if (!memif.isUp) return 0;
-    let tx = memif.tx[0];
-    if (memif.tx.length > 1) {
-      // One queue a burst, in turn; those that the peer did not offer this time have no entries.
-      for (let tries = memif.tx.length; tries > 0; tries--) {
-        tx = memif.tx[this.#nextTx++ % memif.tx.length];
-        if (tx !== undefined && tx.size > 0) break;
-      }
+    for (let tries = memif.tx.length; tries > 0; tries--) {
+      const tx = memif.tx[memif.tx.length === 1 ? 0 : this.#nextTx++ % memif.tx.length];
+      if (tx !== undefined && tx.size > 0 && !tx.lent) return tx;
     }
-    if (tx === undefined || tx.size === 0 || tx.lent) return 0;
+    return undefined;
+  }
+
+  send(vector: Vector, slots: Uint16Array, count: number): number {
+    const tx = this.#txQueue();
+    if (tx === undefined) return 0;
+
     const { headAt, headLength, skip, region, offset, length } = vector;
     let longest = 0;
     for (let i = 0; i < count; i++) {
@@ -243,6 +245,19 @@ export class MemifPort implements Port {
       tx.commit(burst.count);
     }
     return count;
+  }
+
+  exchange(to: Port): number | undefined {
+    const rx = this.#current;
+    if (this.#memory === undefined || rx === undefined || !(to instanceof MemifPort) || to.#memory !== this.#memory) {
+      return undefined;
+    }
+    const tx = to.#txQueue();
+    const count = this.#held;
+    // `forward` releases what it has sent; what is left goes back here.
+    const sent = tx === undefined ? 0 : tx.forward(rx, rx.burst, count);
+    this.#held = sent < count ? rx.peek(count - sent).count : 0;
+    return sent;
   }
 
   flush(): void {

@@ -90,7 +90,7 @@ export class Plane {
       interfaces.counters[row + InterfaceCounter.rxPackets]! += count;
       interfaces.counters[row + InterfaceCounter.rxBytes]! += total;
       this.traced(port);
-      if (!this.#crossConnect(index, count)) {
+      if (!this.#crossConnect(port, count, total)) {
         const queue = graph.queues[Node.ethernetInput]!;
         for (let p = 0; p < count; p++) queue[p] = p;
         graph.counts[Node.ethernetInput] = count;
@@ -111,8 +111,9 @@ export class Plane {
    * A burst of a port that is cross-connected, with nothing to be looked at on the way, goes straight to the output, as
    * VPP's ethernet-input does with a burst of one kind. The nodes that it passes by are counted.
    */
-  #crossConnect(index: number, count: number): boolean {
+  #crossConnect(port: Port, count: number, bytes: number): boolean {
     const { vector, graph, interfaces } = this;
+    const index = port.swIfIndex;
     if (interfaces.mode[index] !== Mode.crossConnect || graph.tracer !== undefined) return false;
     const to = interfaces.crossTo[index]!;
     const looked = Feature.tagIn | Feature.aclIn | Feature.hasSubs | Feature.ip;
@@ -127,8 +128,23 @@ export class Plane {
     }
     // They are dropped, and counted, where all are.
     if (short > 0) return false;
-    vector.tx.fill(to, 0, count);
-    graph.counts[Node.interfaceOutput] = count;
+    const other = interfaces.state[to]?.port;
+    const whole = interfaces.up[to] === 1 && this.tap === undefined && vector.scratchAt === 0;
+    const exchanged = whole && other !== undefined ? port.exchange?.(other) : undefined;
+    if (exchanged === undefined) {
+      vector.tx.fill(to, 0, count);
+      graph.counts[Node.interfaceOutput] = count;
+    } else {
+      const row = to * INTERFACE_COUNTERS;
+      interfaces.counters[row + InterfaceCounter.txPackets]! += count;
+      interfaces.counters[row + InterfaceCounter.txBytes]! += bytes;
+      if (exchanged < count) {
+        interfaces.count(to, 'txError', count - exchanged);
+        graph.errorCounts[this.#errors.full]! += count - exchanged;
+      }
+      graph.calls[Node.interfaceOutput]!++;
+      graph.vectors[Node.interfaceOutput]! += count;
+    }
     for (const node of passedBy) {
       graph.calls[node]!++;
       graph.vectors[node]! += count;

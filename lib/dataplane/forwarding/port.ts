@@ -34,6 +34,11 @@ export interface Port {
   done(): void;
   send(vector: Vector, slots: Uint16Array, count: number): number;
   flush(): void;
+  /**
+   * Sends all that `take` took by another port without copying, where both have the same memory; undefined where not.
+   * Returns how many went; the others are lost.
+   */
+  exchange?(to: Port): number | undefined;
   setMtu?(mtu: number): void;
   setPromiscuous?(on: boolean): void;
   close(): Promise<void>;
