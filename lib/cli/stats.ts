@@ -8,6 +8,7 @@
 import { type Command, Option } from 'commander';
 import { seconds, wholeNumber } from './arguments.js';
 import type { SourceFlags } from './stats/open.js';
+import type { GetFlags } from './stats/show.js';
 import type { TopFlags } from './stats/top.js';
 import type { WatchFlags } from './stats/watch.js';
 
@@ -19,7 +20,7 @@ export function register(program: Command): void {
     .option('-s, --socket <path>', 'stats socket of VPP, or an abstract name: @name', '/run/vpp/stats.sock')
     .option('--file <image>', 'read a saved segment instead (also compressed with gzip)')
     .option('--timeout <seconds>', 'for the connection', seconds, 5);
-  const flagsOf = <T>(command: Command): T & SourceFlags => command.optsWithGlobals<T & SourceFlags>();
+  const flagsOf = <T extends SourceFlags>(command: Command): T => command.optsWithGlobals<T>();
   const patterns = 'regular expressions, matched from the beginning of the name; none: all';
 
   stats
@@ -28,7 +29,7 @@ export function register(program: Command): void {
     .argument('[patterns...]', patterns)
     .option('--json', 'one JSON object per line')
     .action(async (list: string[], _flags: object, command: Command) => {
-      await (await import('./stats/show.js')).ls(list, flagsOf(command));
+      await (await import('./stats/show.js')).ls(list, flagsOf<GetFlags>(command));
     });
   stats
     .command('get')
@@ -38,7 +39,7 @@ export function register(program: Command): void {
     .option('--zeros', 'also what is 0')
     .option('--per-thread', 'a value per thread instead of one over all')
     .action(async (list: string[], _flags: object, command: Command) => {
-      await (await import('./stats/show.js')).get(list, flagsOf(command));
+      await (await import('./stats/show.js')).get(list, flagsOf<GetFlags>(command));
     });
   stats
     .command('watch')
@@ -53,9 +54,13 @@ export function register(program: Command): void {
     });
   stats
     .command('top')
-    .description('a live table of interfaces, nodes or errors; keys: i n e view, s S sort, r reverse, / filter, z zeros, q end')
+    .description(
+      'a live table of interfaces, nodes or errors; keys: i n e view, s S sort, r reverse, / filter, z zeros, q end',
+    )
     .addOption(
-      new Option('--view <view>', 'what to show first').choices(['interfaces', 'nodes', 'errors']).default('interfaces'),
+      new Option('--view <view>', 'what to show first')
+        .choices(['interfaces', 'nodes', 'errors'])
+        .default('interfaces'),
     )
     .option('--sort <column>', 'column to sort by, as in its heading')
     .option('--reverse', 'least first')

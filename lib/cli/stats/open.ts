@@ -14,7 +14,10 @@ export interface SourceFlags {
 }
 
 /** Opens the source, uses it, closes it. */
-export async function withStats<T>(flags: SourceFlags, work: (stats: Stats | StatsImage) => T | Promise<T>): Promise<T> {
+export async function withStats<T>(
+  flags: SourceFlags,
+  work: (stats: Stats | StatsImage) => T | Promise<T>,
+): Promise<T> {
   if (flags.file !== undefined) return work(openFile(flags.file));
   const stats = await connectStats({ socket: flags.socket, timeoutMs: flags.timeout * 1000 });
   try {
@@ -31,7 +34,11 @@ function openFile(path: string): StatsImage {
     if (bytes[0] === 0x1f && bytes[1] === 0x8b) bytes = gunzipSync(bytes);
   } catch (error) {
     const { message, errno, syscall } = error as NodeJS.ErrnoException;
-    throw new SystemError(`reading ${path}: ${message}`, { errno: Math.abs(errno ?? 0), syscall: syscall ?? 'read', path });
+    throw new SystemError(`reading ${path}: ${message}`, {
+      errno: Math.abs(errno ?? 0),
+      syscall: syscall ?? 'read',
+      path,
+    });
   }
   return openStatsImage(bytes);
 }

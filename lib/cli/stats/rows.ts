@@ -93,7 +93,9 @@ export function rowsOf(view: View, now: Snapshot, before: Snapshot | undefined):
     });
   }
   const key = (error: { node: string; reason: string }) => `${error.node}\0${error.reason}`;
-  const past = new Map((before === undefined ? [] : nodeErrorsOf(before, true)).map((error) => [key(error), error.count]));
+  const past = new Map(
+    (before === undefined ? [] : nodeErrorsOf(before, true)).map((error) => [key(error), error.count]),
+  );
   return nodeErrorsOf(now, true).map((error) => ({
     name: `${error.node} ${error.reason}`,
     rate: rate(error.count, past.get(key(error))),
@@ -115,7 +117,8 @@ export function arrange(rows: readonly Row[], { sort, reverse, filter, zeros }: 
   const kept = rows.filter(
     (row) =>
       (wanted === '' || row.name.toLowerCase().includes(wanted)) &&
-      (zeros || Object.entries(row).some(([key, value]) => key !== 'swIfIndex' && typeof value === 'number' && value > 0)),
+      (zeros ||
+        Object.entries(row).some(([key, value]) => key !== 'swIfIndex' && typeof value === 'number' && value > 0)),
   );
   const direction = reverse ? -1 : 1;
   const byName = (a: Row, b: Row) => a.name.localeCompare(b.name, 'en', { numeric: true });

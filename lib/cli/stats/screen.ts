@@ -38,11 +38,16 @@ export function frame({ rows, ...state }: Frame, width: number, height: number, 
   const room = roomFor(height);
   const shown = rows.slice(state.top, state.top + room);
   const body = shown.map(
-    (row) => fit(printable(row.name), nameWidth) + list.map((column) => ` ${cell(row, column).padStart(cellWidth)}`).join(''),
+    (row) =>
+      fit(printable(row.name), nameWidth) + list.map((column) => ` ${cell(row, column).padStart(cellWidth)}`).join(''),
   );
-  if (body.length === 0) body.push(state.filter === '' ? 'nothing to show; z shows rows where nothing happens' : 'no name contains the filter');
+  if (body.length === 0)
+    body.push(
+      state.filter === '' ? 'nothing to show; z shows rows where nothing happens' : 'no name contains the filter',
+    );
   while (body.length < room) body.push('');
-  const place = rows.length > room ? `${state.top + 1}-${state.top + shown.length} of ${rows.length}` : `${rows.length} rows`;
+  const place =
+    rows.length > room ? `${state.top + 1}-${state.top + shown.length} of ${rows.length}` : `${rows.length} rows`;
   const filter = state.typing === undefined ? (state.filter === '' ? '' : `  filter: ${printable(state.filter)}`) : '';
   const foot = state.typing === undefined ? `${place}${filter}  ${state.note}` : `filter: ${printable(state.typing)}_`;
   return [

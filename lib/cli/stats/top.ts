@@ -37,7 +37,9 @@ export class TopState {
     const sort = flags.sort === undefined ? columns[flags.view][0]!.key : columnOf(flags.view, flags.sort);
     if (sort === undefined) {
       const names = ['name', ...columns[flags.view].map(({ heading }) => heading)];
-      throw new ArgumentRangeError(`${flags.view} cannot be sorted by ${flags.sort ?? ''}; there are: ${names.join(', ')}`);
+      throw new ArgumentRangeError(
+        `${flags.view} cannot be sorted by ${flags.sort ?? ''}; there are: ${names.join(', ')}`,
+      );
     }
     this.sort = sort;
     this.reverse = flags.reverse === true;
@@ -84,7 +86,7 @@ export class TopState {
 }
 
 /** The keys in a piece of input. */
-export const keysIn = (text: string): string[] => text.match(/\x1b\[[0-9;]*[A-Za-z~]|[\s\S]/g) ?? []; // eslint-disable-line no-control-regex
+export const keysIn = (text: string): string[] => text.match(/\x1b\[[0-9;]*[A-Za-z~]|[\s\S]/g) ?? [];
 
 /** Shows the table. */
 export async function top(flags: TopFlags): Promise<void> {
@@ -112,13 +114,21 @@ function snapshots(source: Stats | StatsImage, flags: TopFlags, signal: AbortSig
 function titleOf(source: Stats | StatsImage, flags: TopFlags, snapshot: Snapshot): string {
   const { workers, bootTime } = systemOf(snapshot);
   // Of an image nobody knows when it was taken.
-  const up = bootTime === undefined || bootTime === 0 || !('socket' in source) ? '' : `  up ${clock(snapshot.time / 1000 - bootTime)}`;
+  const up =
+    bootTime === undefined || bootTime === 0 || !('socket' in source)
+      ? ''
+      : `  up ${clock(snapshot.time / 1000 - bootTime)}`;
   const from = 'socket' in source ? source.socket : (flags.file ?? '');
   return `node-vpp stats top  ${printable(from)}${up}${workers === undefined ? '' : `  ${workers} workers`}`;
 }
 
 /** One block of lines, or one JSON object, per reading. */
-async function printed(source: Stats | StatsImage, state: TopState, flags: TopFlags, signal: AbortSignal): Promise<void> {
+async function printed(
+  source: Stats | StatsImage,
+  state: TopState,
+  flags: TopFlags,
+  signal: AbortSignal,
+): Promise<void> {
   let before: Snapshot | undefined;
   let left = flags.count ?? Infinity;
   const live = 'subscribe' in source;
@@ -132,7 +142,12 @@ async function printed(source: Stats | StatsImage, state: TopState, flags: TopFl
       process.stdout.write(`${jsonOf({ time: new Date(snapshot.time).toISOString(), view: state.view, rows })}\n`);
     } else {
       const lines = frame(frameOf(state, rows, titleOf(source, flags, snapshot), ''), 80, rows.length + 4, false);
-      process.stdout.write(`${lines.slice(0, 2 + rows.length).map((line) => line.trimEnd()).join('\n')}\n`);
+      process.stdout.write(
+        `${lines
+          .slice(0, 2 + rows.length)
+          .map((line) => line.trimEnd())
+          .join('\n')}\n`,
+      );
     }
     if (--left <= 0) break;
   }
@@ -150,7 +165,12 @@ const frameOf = (state: TopState, rows: readonly Row[], title: string, note: str
   note,
 });
 
-async function fullScreen(source: Stats | StatsImage, state: TopState, flags: TopFlags, signal: AbortSignal): Promise<void> {
+async function fullScreen(
+  source: Stats | StatsImage,
+  state: TopState,
+  flags: TopFlags,
+  signal: AbortSignal,
+): Promise<void> {
   const ended = new AbortController();
   const stop = AbortSignal.any([signal, ended.signal]);
   const screen = new FullScreen(process.stdout);

@@ -17,10 +17,13 @@ export async function watch(patterns: readonly string[], flags: WatchFlags): Pro
   await withStats({ ...flags }, async (source) => {
     const stats = source as Stats;
     // An image does not change: there is nothing to wait for.
-    const updates = 'subscribe' in source ? stats.subscribe(patterns, { intervalMs: flags.interval * 1000, signal }) : [];
+    const updates =
+      'subscribe' in source ? stats.subscribe(patterns, { intervalMs: flags.interval * 1000, signal }) : [];
     if ('events' in source) {
       stats.events.on('disconnected', ({ message }) => console.error(`node-vpp: ${message}`));
-      stats.events.on('connected', ({ pid }) => console.error(`node-vpp: connected again${pid > 0 ? ` (process ${pid})` : ''}`));
+      stats.events.on('connected', ({ pid }) =>
+        console.error(`node-vpp: connected again${pid > 0 ? ` (process ${pid})` : ''}`),
+      );
     }
     // The first reading has nothing to be compared with.
     let left = (flags.count ?? Infinity) + 1;
@@ -36,7 +39,10 @@ export async function watch(patterns: readonly string[], flags: WatchFlags): Pro
         for (const name of snapshot.names()) {
           const reading = snapshot.reading(name);
           if (reading?.delta === undefined) continue;
-          const still = reading.type === 'simple' ? reading.delta === 0n : reading.delta.packets === 0n && reading.delta.bytes === 0n;
+          const still =
+            reading.type === 'simple'
+              ? reading.delta === 0n
+              : reading.delta.packets === 0n && reading.delta.bytes === 0n;
           if (still && flags.zeros !== true) continue;
           if (flags.json === true) {
             const { type, total, delta, rate, cleared } = reading;
