@@ -132,7 +132,7 @@ void t.test('watch: rates, as text and as JSON', async (t) => {
     'what stands still is left out',
   );
   const json = (await lines(t, 'watch', '/interfaces/bench7/', '--json', '--interval', '0.1', '--count', '1')).map(
-    (line) => JSON.parse(line) as Record<string, never>,
+    (line) => JSON.parse(line) as { name: string },
   );
   t.match(
     json.find(({ name }) => name === '/interfaces/bench7/rx'),

@@ -216,7 +216,7 @@ export class Link extends EventEmitter<LinkEvents> {
           resolve({ native: segment, reader: new SegmentReader(segment.buffer, this.options), file });
         } catch (error) {
           segment.close();
-          reject(error);
+          fail(error as StatsError);
         }
       });
       if (client.failure !== undefined) fail(client.failure);
