@@ -30,6 +30,7 @@
       'stats/segment.cc',
       'stats/server.cc',
       'sys/doorbell.cc',
+      'sys/foreign_fd.cc',
       'sys/guard.cc',
       'sys/seqpacket.cc',
       'sys/shared_memory.cc',
@@ -47,6 +48,8 @@
     'cflags_cc': ['-std=c++20', '-O2', '-fno-exceptions', '-fvisibility=hidden', '-Wall', '-Wextra', '-Werror=return-type', '-Wno-unused-parameter'],
     'ldflags': [
       '-static-libstdc++', '-static-libgcc',
+      # Node unloads what only a worker had loaded; a signal handler and a thread that closes descriptors stay.
+      '-Wl,-z,nodelete',
       "-Wl,--version-script=<!(node -p \"require('path').join(require.resolve('node-vpp/package.json'), '../native/addon.map')\")",
     ],
     'libraries': ['-lpthread'],

@@ -392,6 +392,34 @@ void t.test('the command', async (t) => {
   });
 });
 
+void t.test('the modules of the binary API are bundled, and each is in a process once', (t) => {
+  const importsOf = (file: string): string[] =>
+    [...readFileSync(join(root, file), 'utf8').matchAll(/(?:from |import ?\(?)["'](\.[^"']+)["']/g)].map(([, path]) =>
+      relative(root, resolve(root, dirname(file), path!)),
+    );
+  const isApi = (file: string): boolean => /^dist\/api\/(?!generated\/)/.test(file);
+  const files = filesBelow('dist').filter((file) => file.endsWith('.js'));
+  const doors = new Set(files.filter((file) => !isApi(file)).flatMap((file) => importsOf(file).filter(isApi)));
+  doors.add('dist/api/index.js').add('dist/api/schema/index.js');
+  t.ok(doors.size > 2, 'other rooms come through doors of their own');
+  const behind = new Set<string>();
+  const visit = (file: string): void => {
+    for (const path of importsOf(file)) {
+      if (!isApi(path) || behind.has(path)) continue;
+      behind.add(path);
+      visit(path);
+    }
+  };
+  for (const door of doors) visit(door);
+  t.strictSame(
+    [...behind].filter((file) => !file.startsWith('dist/api/bundle/')),
+    [],
+    'behind a door there is the bundle only',
+  );
+  t.ok(behind.size < 15, `${behind.size} files`);
+  t.end();
+});
+
 void t.test('the published package', { timeout: 400_000 }, async (t) => {
   const work = emptyFolder(t);
   for (const folder of ['bin', 'home', 'app']) mkdirSync(join(work, folder));
@@ -409,6 +437,7 @@ void t.test('the published package', { timeout: 400_000 }, async (t) => {
     });
     const expected = [
       ...compiled,
+      ...filesBelow('dist/api/bundle'),
       ...filesBelow('native').filter((file) => /^native\/(?!build\/|binding\.gyp$)/.test(file)),
       ...filesBelow('docs'),
       ...filesBelow('lib/api/schema/data'),
@@ -478,10 +507,27 @@ void t.test('the published package', { timeout: 400_000 }, async (t) => {
     );
   });
 
+  await t.test('the bundle finds the schemas there, and a class is the same from every entry', (t) => {
+    const program = `
+      import { createCodec, loadBundled } from 'node-vpp/api';
+      import { loadBundled as again } from 'node-vpp/api/schema';
+      import { VppEncodeError } from 'node-vpp';
+      const codec = loadBundled('24.10').codec('show_version');
+      let refused;
+      try { codec.encode({ nothing: 1 }, new Uint8Array(10), 0); } catch (error) { refused = error; }
+      console.log(codec.crc, loadBundled === again, refused instanceof VppEncodeError, typeof createCodec);`;
+    const done = run(process.execPath, ['--input-type=module', '-e', program], app, bare);
+    t.equal(done.stdout, '0x51077d14 true true function\n', done.stderr);
+    t.end();
+  });
+
   await t.test('its source maps carry their sources', async (t) => {
     for (const { path } of tarball.files.filter((file) => file.path.endsWith('.js.map'))) {
-      const map = JSON.parse(readFileSync(join(installed, path), 'utf8')) as { sourcesContent?: unknown[] };
-      if (typeof map.sourcesContent?.[0] !== 'string') t.fail(path);
+      const map = JSON.parse(readFileSync(join(installed, path), 'utf8')) as {
+        sources: unknown[];
+        sourcesContent?: unknown[];
+      };
+      if (!map.sources.every((_, at) => typeof map.sourcesContent?.[at] === 'string')) t.fail(path);
     }
     t.pass(`${tarball.files.length} files looked at`);
   });

@@ -256,7 +256,7 @@ void t.test('send() before the interface is up, and while its peer is away, wait
   t.equal(client.send(sent.slice(0, 50)), false);
   t.equal(client.statistics.waiting, 50);
   const one = open(t, { socket, role: 'server' });
-  await one.up({ timeoutMs: 5000 });
+  await one.up({ timeoutMs: 30_000 });
   const first = await take(one, 20);
   t.same(first, sent.slice(0, first.length));
   // What stood in the ring when the server died is lost with it; what was still waiting in JavaScript is not.
@@ -338,7 +338,7 @@ void t.test(
         queue.release(burst.count);
       };
       server.listen(one);
-      const readable = server.readable({ timeoutMs: 5000 });
+      const readable = server.readable({ timeoutMs: 30_000 });
       client.send(Array.from({ length: 10 }, (_, i) => packet(i, 60)));
       await readable.catch((error: unknown) => t.fail(String(error)));
       await until('all taken', () => server.rx[0]!.counters.packets === 10);
@@ -347,8 +347,8 @@ void t.test(
       client.send(packet(0, 60));
       await sleep(5);
       t.equal(calls, 10, 'not called any more');
-      await server.readable({ timeoutMs: 1000 });
-      await server.readable({ timeoutMs: 1000 });
+      await server.readable({ timeoutMs: 30_000 });
+      await server.readable({ timeoutMs: 30_000 });
       t.equal(server.rx[0]!.pending, 1, 'readable takes nothing');
     }
   },
@@ -430,7 +430,7 @@ void t.test('two clients on one packet memory: received buffers go out by a swap
   const open2 = async (id: number) => {
     const server = open(t, { socket, role: 'server', id });
     const client = open(t, { socket, role: 'client', id, ...options });
-    await Promise.all([server.up({ timeoutMs: 5000 }), client.up({ timeoutMs: 5000 })]);
+    await Promise.all([server.up({ timeoutMs: 30_000 }), client.up({ timeoutMs: 30_000 })]);
     return { server, client };
   };
   const left = await open2(1);
@@ -487,7 +487,7 @@ void t.test('two clients on one packet memory: received buffers go out by a swap
     const down = lost(left.client);
     left.client.accuse('INDEX', 'a test');
     await down;
-    await left.client.up({ timeoutMs: 5000 });
+    await left.client.up({ timeoutMs: 30_000 });
     await until('up', () => left.server.isUp);
   }
   t.equal(memory.available, 0, 'every connection gives its buffers back');
@@ -574,7 +574,7 @@ void t.test('bridge(): goes on when a peer comes back, ends with an interface, n
   const right = open(t, { socket, role: 'client', id: 2, ringSize: 8 });
   for (let round = 0; round < 5; round++) {
     const left = open(t, { socket, role: 'client', id: 1 });
-    await Promise.all([left.up({ timeoutMs: 5000 }), right.up({ timeoutMs: 5000 })]);
+    await Promise.all([left.up({ timeoutMs: 30_000 }), right.up({ timeoutMs: 30_000 })]);
     await until('running', () => wire.running);
     const sent = Array.from({ length: 200 }, (_, i) => packet(round * 1000 + i, 100));
     left.send(sent);

@@ -5,7 +5,8 @@ import t, { type Test } from 'tap';
 import { once } from 'node:events';
 import { type Memif, type MemifOptions, bridge } from 'node-vpp/memif';
 import { loopback } from 'node-vpp/testing';
-import { descriptors, freshSocket, holdings, lost, open, packet, sleep, take, until } from './support/memif.js';
+import { descriptors, freshSocket, holdings, idleCost, lost, open, packet, sleep } from './support/memif.js';
+import { take, until } from './support/memif.js';
 import { type ClientSteps, type Offered, Place, RawPeer, Type, clientHandshake } from './support/raw-peer.js';
 import { descriptor, message, noRawPeer, serverHandshake, textAt, u16, u32 } from './support/raw-peer.js';
 
@@ -30,7 +31,7 @@ async function rawClient(
   await peer.do('connect', { socket: 's', address: socket });
   const place = await clientHandshake(peer, steps);
   if (place === undefined) throw new Error('the handshake failed');
-  await server.up({ timeoutMs: 5000 });
+  await server.up({ timeoutMs: 30_000 });
   return { server, peer, place };
 }
 
@@ -45,7 +46,7 @@ async function rawServer(
   const client = open(t, { socket, role: 'client', ringSize: 16, retryMinMs: 50, ...ofClient });
   await peer.do('accept', { socket: 's', from: 'l' });
   const offered = await serverHandshake(peer);
-  await client.up({ timeoutMs: 5000 });
+  await client.up({ timeoutMs: 30_000 });
   return { client, peer, offered, place: new Place(ofClient.ringSize ?? 16) };
 }
 
@@ -78,7 +79,7 @@ void t.test('what a client of ours says, message by message', options, async (t)
     t.equal(said[i]!.message.length, 128);
     await peer.send(i < 5 ? message(Type.ack) : message(Type.connected, [2, 'their0']));
   }
-  await client.up({ timeoutMs: 5000 });
+  await client.up({ timeoutMs: 30_000 });
   t.equal(client.peer!.interfaceName, 'their0');
   // Ring bytes: 128 + 16 * 8 = 256. Buffers: 2 rings * 8 slots * 128.
   t.same(
@@ -169,7 +170,7 @@ void t.test("a client's rings: head is ours, tail the server's, and what stands 
   );
 
   // Interrupts: unmasked while somebody listens.
-  const waiting = client.readable({ timeoutMs: 1000 }).catch(() => undefined);
+  const waiting = client.readable({ timeoutMs: 30_000 }).catch(() => undefined);
   t.equal(await word(place.ring(false) + 4), 1, 'polling: masked all the time');
   await client.close();
   await waiting;
@@ -219,7 +220,7 @@ void t.test("a server's rings: tail is ours, head the client's, and what stands 
 
 void t.test('a client that breaks the handshake is turned away, and others go on', options, async (t) => {
   const socket = freshSocket();
-  const server = open(t, { socket, role: 'server', handshakeTimeoutMs: 200, maxRegionBytes: 2 ** 30 });
+  const server = open(t, { socket, role: 'server', handshakeTimeoutMs: 2000, maxRegionBytes: 2 ** 30 });
   const bystander = open(t, { socket, role: 'server', id: 9 });
   const friend = open(t, { socket, role: 'client', id: 9 });
   await Promise.all([bystander.up(), friend.up()]);
@@ -311,15 +312,13 @@ void t.test('a client that breaks the handshake is turned away, and others go on
   for (let i = 0; i < 200; i++) await peer.send(raw(Type.ack), ['null']);
   t.match(await peer.farewell(), /1 descriptors came with ACK/, '200 ACKs with a descriptor each (16)');
 
-  const began = performance.now();
   await peer.do('connect', { socket: 's', address: socket });
   await peer.receive();
   await peer.send(raw(Type.init, [2, 2, 0x0200]));
   const other = open(t, { socket, role: 'client' });
-  await other.up({ timeoutMs: 5000 });
+  await other.up({ timeoutMs: 30_000 });
   t.pass('a client that fell silent after INIT does not block the id (19)');
-  t.match(await peer.farewell(), /within 200 ms/);
-  t.ok(performance.now() - began < 2000);
+  t.match(await peer.farewell(), /within 2000 ms/);
   await other.destroy();
   await until('down', () => !server.isUp);
 
@@ -327,7 +326,7 @@ void t.test('a client that breaks the handshake is turned away, and others go on
   await sleep(20);
   t.ok(holdings().fds < before.fds + 150, '300 idle connections hold a bounded number of descriptors (18)');
   const patient = open(t, { socket, role: 'client', retryMinMs: 20, retryMaxMs: 20 });
-  await patient.up({ timeoutMs: 5000 });
+  await patient.up({ timeoutMs: 30_000 });
   t.pass('and a good client gets in');
   await patient.destroy();
   await until('down', () => !server.isUp);
@@ -343,7 +342,7 @@ void t.test('a server that breaks the handshake is left, and tried again', optio
   const peer = rawPeer(t);
   await peer.do('null', { fd: 'null' });
   await peer.do('listen', { socket: 'l', address: socket });
-  const client = open(t, { socket, role: 'client', retryMinMs: 10, retryMaxMs: 10, handshakeTimeoutMs: 150 });
+  const client = open(t, { socket, role: 'client', retryMinMs: 10, retryMaxMs: 10, handshakeTimeoutMs: 1500 });
   const hello = (fields: Record<number, number>): Buffer => {
     const all = { 34: 0x0200, 36: 0x0200, 38: 255, 40: 254, 42: 254, ...fields };
     const list = Object.entries(all).map(([at, value]): [number, 2, number] => [Number(at), 2, value]);
@@ -362,7 +361,7 @@ void t.test('a server that breaks the handshake is left, and tried again', optio
   await attempt('one region only', 'REGION', /two are needed/, () => peer.send(hello({ 38: 0 })));
   await attempt('64 bytes', 'PROTOCOL', /64 bytes/, () => peer.send(Buffer.alloc(64)));
   await attempt('a descriptor with HELLO', 'PROTOCOL', /1 descriptors/, () => peer.send(hello({}), ['null']));
-  await attempt('silence', 'TIMEOUT', /within 150 ms/, async () => undefined);
+  await attempt('silence', 'TIMEOUT', /within 1500 ms/, async () => undefined);
   await attempt('two ACKs for one', 'PROTOCOL', /HELLO is not expected/, async () => {
     await peer.send(hello({}));
     await peer.receive();
@@ -383,7 +382,7 @@ void t.test('a server that breaks the handshake is left, and tried again', optio
   });
   await peer.do('accept', { socket: 's', from: 'l' });
   await serverHandshake(peer);
-  await client.up({ timeoutMs: 5000 });
+  await client.up({ timeoutMs: 30_000 });
   const down = lost(client);
   await peer.send(message(Type.ack));
   t.match(await down, { reason: 'PROTOCOL' }, 'a message after CONNECTED');
@@ -560,11 +559,8 @@ void t.test(
       }
       await peer.write('memory', place.head(true), u16(2));
       await peer.do('kick', { fd: 'e0' });
-      await sleep(50);
-      const cpu = process.cpuUsage();
-      await sleep(200);
-      const used = process.cpuUsage(cpu);
-      t.ok(used.user + used.system < 80_000, `${(used.user + used.system) / 1000} ms of 200`);
+      const ms = await idleCost();
+      t.ok(ms < 80, `${ms} ms of 200`);
       t.equal(server.rx[0]!.peek().count, 0);
       t.equal(server.rx[0]!.pending, 2);
       await peer.write('memory', place.head(true), u16(3));
@@ -646,9 +642,10 @@ void t.test('a server that ends every connection does not keep its client busy',
   const server = open(t, { socket, role: 'server' });
   server.on('up', () => server.accuse('INDEX', 'a test'));
   const client = open(t, { socket, role: 'client', retryMinMs: 40, retryMaxMs: 80 });
-  await sleep(400);
-  const { ups } = client.statistics;
-  t.ok(ups >= 3 && ups <= 10, `${ups} connections in 400 ms`);
+  const began = performance.now();
+  await until('it has come back three times', () => client.statistics.ups >= 4);
+  const took = performance.now() - began;
+  t.ok(took > 40 + 80 + 80 - 10, `three pauses of 40, 80 and 80 ms took ${took.toFixed(1)} ms`);
 });
 
 void t.test(

@@ -263,7 +263,7 @@ void t.test('memif connect waits for its server, and comes back', { timeout: 60_
   await connect.printed(/not connected yet: ERR_MEMIF_SYSTEM .*ENOENT/);
   for (const turn of [1, 2]) {
     const server = openMemif({ socket, role: 'server' });
-    await server.up({ timeoutMs: 10_000 });
+    await server.up({ timeoutMs: 30_000 });
     t.equal(server.rx[0]!.size, 64);
     server.send([udp, udp]);
     await connect.printed(new RegExp(`(up: [^]*? rx +[1-9][^\\n]*pkt/s[^]*?){${turn}}`));
@@ -374,7 +374,7 @@ void t.test('memif dump', { timeout: 60_000 }, async (t) => {
     shell.stdout.on('data', (chunk: Buffer) => (output += chunk.toString()));
     shell.stderr.on('data', (chunk: Buffer) => (errors += chunk.toString()));
     const client = openMemif({ socket: path('dump.sock'), role: 'client', retryMaxMs: 100 });
-    await client.up({ timeoutMs: 10_000 });
+    await client.up({ timeoutMs: 30_000 });
     const timer = setInterval(() => client.send(udp), 10);
     await once(shell, 'close');
     clearInterval(timer);
@@ -411,7 +411,7 @@ void t.test('memif echo answers ARP, neighbor discovery and ping', { timeout: 60
 
   // What a careful host answers, and what it does not.
   const client = openMemif({ socket, role: 'client', retryMaxMs: 200, bufferSize: 64 });
-  await client.up({ timeoutMs: 10_000 });
+  await client.up({ timeoutMs: 30_000 });
   const ask = { ...link, identifier: 1, sequence: 1, payload: new Uint8Array(100).fill(7) };
   const bad = icmpEchoFrame(ask);
   bad[50]! ^= 1;

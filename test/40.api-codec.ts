@@ -7,7 +7,7 @@ import t, { type Test } from 'tap';
 import fc from 'fast-check';
 import { Command } from 'commander';
 import { spawnSync } from 'node:child_process';
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -27,6 +27,7 @@ import {
   type FieldsArgument,
   type FieldsOf,
   type MessageCodec,
+  type MessageOf,
   type NewestApi,
   type ReplyOf,
   type RequestName,
@@ -43,7 +44,7 @@ import {
   writeApiJson,
   writeCompact,
 } from 'node-vpp/api/schema';
-import { if_status_flags, if_type } from 'node-vpp/api/26.06';
+import { flow_type_v2, if_status_flags, if_type } from 'node-vpp/api/26.06';
 import type { Api as Api2410 } from 'node-vpp/api/24.10';
 import { sourcesBelow, testDocExamples } from './support/doc-examples.js';
 import { messageValues } from './support/api-values.js';
@@ -1063,6 +1064,29 @@ void t.test('types: a request is checked, completed and answered in its own type
   request('sw_interface_set_flags', {});
   const details: DetailsOf<NewestApi, 'sw_interface_dump'>['interface_name'] = 'local0';
   t.type(details, 'string');
+  // A tagged union is narrowed by its discriminator, also where the value is none that this release knows.
+  const armOf = (rule: MessageOf<NewestApi, 'flow_add_v2'>['flow']): unknown => {
+    switch (rule.type) {
+      case flow_type_v2.FLOW_TYPE_IP4_V2:
+        return rule.flow.ip4.protocol.prot;
+      case flow_type_v2.FLOW_TYPE_GENERIC_V2:
+        return rule.flow.generic.pattern.spec.length;
+      case flow_type_v2.FLOW_TYPE_ETHERNET_V2:
+        // @ts-expect-error -- the arm of another discriminator
+        return rule.flow.ip6 as unknown;
+      default:
+        return 'bytes' in rule.flow ? rule.flow.bytes.length : 'another arm';
+    }
+  };
+  const flows = schema.codec('flow_add_v2')!;
+  for (const [fields, arm] of [
+    [{ type: 'FLOW_TYPE_IP4_V2', flow: { ip4: { protocol: { prot: 6 } } } }, 6],
+    [{ type: 77, flow: { bytes: [1] } }, 2052],
+  ] as const) {
+    const bytes = encode(flows, { flow: fields });
+    const { flow } = flows.decode(bytes, 0, bytes.length) as MessageOf<NewestApi, 'flow_add_v2'>;
+    t.equal(armOf(flow), arm);
+  }
   // Another release is another type parameter: this request is not in 26.06.
   const old: FieldsOf<Api2410, 'avf_create'> = { pci_addr: 1, enable_elog: 0, rxq_num: 0, rxq_size: 0, txq_size: 0 };
   t.ok(encode(loadBundled('24.10').codec('avf_create')!, old));
@@ -1168,10 +1192,14 @@ void t.test('node-vpp schema lists, shows, compares, exports and writes types', 
       services: { mine_do: { reply: 'mine_do_reply' } },
     }),
   );
+  // Inside the checkout, so that node-vpp/api is found.
+  mkdirSync(join(root, 'build'), { recursive: true });
+  const own = mkdtempSync(join(root, 'build/own-types-'));
+  t.teardown(() => rmSync(own, { recursive: true }));
   for (const file of ['mine.d.ts', 'mine.ts']) {
-    const types = join(root, 'build/doc-examples', file);
+    const types = join(own, file);
     writeFileSync(
-      join(root, 'build/doc-examples', `use-${file.replace('.d.ts', '-d.ts')}`),
+      join(own, `use-${file.replace('.d.ts', '-d.ts')}`),
       [
         `import type { FieldsOf, ReplyOf } from 'node-vpp/api';`,
         `import ${file === 'mine.ts' ? '' : 'type '}{ ${file === 'mine.ts' ? 'mode, type ' : ''}Api } from './mine.js';`,
@@ -1183,11 +1211,10 @@ void t.test('node-vpp schema lists, shows, compares, exports and writes types', 
       ].join('\n'),
     );
     await cli(t, 'types', '-s', plugin, '-o', types);
-    t.teardown(() => rmSync(types));
   }
-  const names = ['use-mine-d.ts', 'use-mine.ts'].map((name) => join(root, 'build/doc-examples', name));
-  for (const [index, own] of ['mine.d.ts', 'mine.ts'].entries()) {
-    const hidden = join(root, 'build/doc-examples', own === 'mine.ts' ? 'mine.d.ts' : 'mine.ts');
+  const names = ['use-mine-d.ts', 'use-mine.ts'].map((name) => join(own, name));
+  for (const [index, file] of ['mine.d.ts', 'mine.ts'].entries()) {
+    const hidden = join(own, file === 'mine.ts' ? 'mine.d.ts' : 'mine.ts');
     const program = ts.createProgram(
       [names[index]!],
       {
@@ -1204,7 +1231,7 @@ void t.test('node-vpp schema lists, shows, compares, exports and writes types', 
     t.strictSame(
       ts.getPreEmitDiagnostics(program).map(({ messageText }) => ts.flattenDiagnosticMessageText(messageText, '\n')),
       [],
-      own,
+      file,
     );
   }
 });

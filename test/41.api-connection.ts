@@ -5,7 +5,7 @@ import t from 'tap';
 import fc from 'fast-check';
 import { spawn } from 'node:child_process';
 import { subscribe, unsubscribe } from 'node:diagnostics_channel';
-import { readFileSync } from 'node:fs';
+import { readFileSync, readdirSync } from 'node:fs';
 import { createServer, type Socket } from 'node:net';
 import { join } from 'node:path';
 import {
@@ -132,11 +132,11 @@ void t.test('memory of the parser follows the bytes that arrive, not the length 
   t.end();
 });
 
-void t.test('a million random inputs never break the parser, nor make it grow', (t) => {
-  const seed = Number(process.env.SEED ?? Date.now() % 0x7fffffff);
+void t.test('random inputs never break the parser, nor make it grow', (t) => {
+  const seed = Number(process.env.NODE_VPP_SEED ?? Date.now() % 0x7fffffff);
   let state = seed;
   const random = () => (state = (Math.imul(state, 1103515245) + 12345) >>> 0);
-  const inputs = Number(process.env.FUZZ_INPUTS ?? 100_000);
+  const inputs = Number(process.env.NODE_VPP_FUZZ ?? 100_000);
   let delivered = 0;
   let refused = 0;
   let most = 0;
@@ -254,6 +254,33 @@ void t.test('requests', async (t) => {
     await Promise.all(Array.from({ length: 100 }, () => counted.request('show_version')));
     t.strictSame(writes, [100]);
   });
+});
+
+void t.test('a lone request is waited for awake, for as long as was asked and no longer', async (t) => {
+  const server = await serve(t);
+  const real = globalThis.setImmediate;
+  t.teardown(() => (globalThis.setImmediate = real));
+  let turns = 0;
+  globalThis.setImmediate = ((run: () => void) => {
+    turns += 1;
+    return real(run);
+  }) as typeof setImmediate;
+  const turnsOf = async (spinUs: number, requests: number): Promise<number> => {
+    const vpp = await client(t, server, { spinUs, health: false });
+    await vpp.request('show_version');
+    server.script({ on: 'show_version', times: requests, do: { delayMs: 100 } });
+    turns = 0;
+    await Promise.all(Array.from({ length: requests }, () => vpp.request('show_version')));
+    const seen = turns;
+    await vpp.close();
+    return seen;
+  };
+  const [never, awhile, many] = [await turnsOf(0, 1), await turnsOf(20_000, 1), await turnsOf(20_000, 50)];
+  t.ok(awhile > never + 20, `${awhile} turns of the loop, ${never} without`);
+  t.ok(many < awhile / 2, `${many} turns with many in flight, who keep the loop awake themselves`);
+  turns = 0;
+  await new Promise((resolve) => setTimeout(resolve, 50));
+  t.equal(turns, 0, 'and none when nothing is in flight');
 });
 
 void t.test('the window bounds what is in flight, and reports it', async (t) => {
@@ -1054,7 +1081,7 @@ void t.test('a server that does wrong', async (t) => {
   });
 
   await t.test('random messages of every kind are survived', async (t) => {
-    const seed = Date.now() % 0x7fffffff;
+    const seed = Number(process.env.NODE_VPP_SEED ?? Date.now() % 0x7fffffff);
     let state = seed;
     const random = () => (state = (Math.imul(state, 1103515245) + 12345) >>> 0);
     let settled = 0;
@@ -1076,10 +1103,12 @@ void t.test('a server that does wrong', async (t) => {
 });
 
 void t.test('chaos: killed, stalled, restarted at random under 10 k concurrent requests', async (t) => {
-  const seed = Number(process.env.SEED ?? Date.now() % 0x7fffffff);
+  const seed = Number(process.env.NODE_VPP_SEED ?? Date.now() % 0x7fffffff);
   let state = seed;
   const random = (below: number) => ((state = (Math.imul(state, 1103515245) + 12345) >>> 0) >>> 12) % below;
   const server = await serve(t, { pid: 1 });
+  const openFiles = () => readdirSync('/proc/self/fd').length;
+  const before = openFiles();
   const vpp = await client(t, server, {
     retry: { minMs: 1, maxMs: 10 },
     window: 512,
@@ -1150,4 +1179,6 @@ void t.test('chaos: killed, stalled, restarted at random under 10 k concurrent r
   await vpp.ready();
   t.match(await vpp.request('show_version'), { retval: 0 });
   t.match(vpp.stats(), { inFlight: 0, queued: 0 }, 'nothing is left');
+  await vpp.close();
+  await until('both ends of every socket to be closed', () => openFiles() <= before, 10_000);
 });

@@ -4,13 +4,11 @@ import t from 'tap';
 import ts from 'typescript';
 import { spawn, spawnSync } from 'node:child_process';
 import { once } from 'node:events';
-import { mkdtemp, readFile, readdir, rm, stat, writeFile, cp, truncate } from 'node:fs/promises';
+import { readFile, readdir, rm, stat, writeFile, cp, truncate } from 'node:fs/promises';
 import { readFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import {
-  ManualClock,
   Scheduler,
   checkDescriptors,
   checkSchema,
@@ -21,94 +19,12 @@ import {
   selectorText,
   selects,
   type Descriptor,
-  type MockSouthbound,
-  type SchedulerOptions,
   type Selector,
 } from 'node-vpp/scheduler';
+import { directory, held, network, stage, until } from './support/scheduler.js';
 
 const root = fileURLToPath(new URL('../../..', import.meta.url));
 t.setTimeout(600_000);
-
-interface Interface {
-  readonly ips?: readonly string[];
-  readonly mtu?: number;
-  readonly enabled?: boolean;
-  readonly fixed?: number;
-}
-
-/** Interfaces with addresses derived from them, routes over them, bridge domains of any two, and veth pairs. */
-function network(world: MockSouthbound): Descriptor[] {
-  return [
-    world.descriptor<Interface>({
-      name: 'interface',
-      keys: 'interface/',
-      indexes: { handle: (metadata) => metadata },
-      recreate: (_key, before, after) => before.fixed !== after.fixed,
-      validate: (_key, { mtu = 1500 }) => (mtu > 9000 ? [{ path: 'mtu', reason: 'is above 9000' }] : []),
-      derive: (key, { ips = [], enabled }) => [
-        ...ips.map((ip) => ({ key: `address/${key.slice(10)}/${ip}`, value: { ip } })),
-        ...(enabled === true ? [{ key: `link-up/${key.slice(10)}`, value: {} }] : []),
-      ],
-    }),
-    world.descriptor({ name: 'address', keys: 'address/', retrieveAfter: ['interface'] }),
-    world.descriptor<{ via: string; needs?: readonly Selector[] }>({
-      name: 'route',
-      keys: 'route/',
-      dependencies: (_key, { via, needs = [] }) => [`interface/${via}`, ...needs],
-    }),
-    world.descriptor<{ peer: string }>({
-      name: 'veth',
-      keys: 'veth/',
-      dependencies: (_key, { peer }) => [`veth/${peer}`],
-    }),
-  ];
-}
-
-interface Stage {
-  readonly world: MockSouthbound;
-  readonly clock: ManualClock;
-  readonly scheduler: Scheduler;
-  /** The calls since it was last asked, as text; failed ones with a `!`. */
-  readonly done: () => string[];
-  readonly state: (key: string) => string;
-}
-
-async function stage(options: SchedulerOptions = {}, world = mockSouthbound()): Promise<Stage> {
-  const clock = new ManualClock(1_000_000);
-  const scheduler = await Scheduler.open({
-    clock,
-    descriptors: network(world),
-    southbounds: { default: { identity: world.identity } },
-    ...options,
-  });
-  t.teardown(() => scheduler.destroy());
-  world.calls.length = 0;
-  return {
-    world,
-    clock,
-    scheduler,
-    done: () =>
-      world.calls
-        .splice(0)
-        .filter(({ kind }) => kind !== 'retrieve')
-        .map(({ kind, key, failed }) => `${kind} ${key}${failed ? '!' : ''}`),
-    state: (key) => scheduler.status(key).state,
-  };
-}
-
-/** A promise that is kept only when the tests are over. */
-function held(): Promise<void> {
-  let release: () => void = () => undefined;
-  const promise = new Promise<void>((resolve) => (release = resolve));
-  t.teardown(() => release());
-  return promise;
-}
-
-async function directory(): Promise<string> {
-  const path = await mkdtemp(join(tmpdir(), 'node-vpp-test-'));
-  t.teardown(() => rm(path, { recursive: true, force: true, maxRetries: 10 }));
-  return path;
-}
 
 void t.test('values, selectors and schemas', async (t) => {
   t.equal(selectorText('interface/tap0'), 'interface/tap0');
@@ -1029,9 +945,14 @@ void t.test('what was being deleted when the process died is deleted by the next
   const first = await stage({ journal: path }, world);
   await first.scheduler.commit({ set: { 'interface/a': { ips: ['1', '2'] }, 'interface/b': { ips: ['3'] } } });
   const never = held();
-  world.latency = (kind) => (kind === 'retrieve' ? undefined : never);
+  let started = 0;
+  world.latency = (kind) => {
+    if (kind === 'retrieve') return undefined;
+    started += 1;
+    return never;
+  };
   void first.scheduler.commit({ delete: ['interface/a'], set: { 'interface/b': {} } });
-  await new Promise((resolve) => void setTimeout(resolve, 50));
+  await until(() => started > 0);
   // The first never comes back; a copy of its files is what a kill -9 would have left.
   const copy = await directory();
   await cp(path, copy, { recursive: true });
@@ -1060,8 +981,7 @@ void t.test('unconfirmed and unfinished atomic transactions are undone by a rest
   const never = held();
   world.latency = (kind, key) => (kind === 'create' && key === 'interface/d' ? never : undefined);
   void second.scheduler.commit({ set: { 'interface/c': {}, 'interface/d': {} } }, { atomic: true });
-  await new Promise((resolve) => void setTimeout(resolve, 50));
-  t.ok(world.values.has('interface/c'));
+  await until(() => world.values.has('interface/c'));
   const copy = await directory();
   await cp(path, copy, { recursive: true });
   await rm(join(copy, 'lock'));

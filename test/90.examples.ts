@@ -59,7 +59,7 @@ const programs: readonly Program[] = [
     args: [socket('ping.sock')],
     use: async (t, { child, printed }) => {
       const vpp = openMemif({ socket: socket('ping.sock'), role: 'server' });
-      await vpp.up({ timeoutMs: 10_000 });
+      await vpp.up({ timeoutMs: 30_000 });
       vpp.send([arp, ping, udp]);
       const answers: string[] = [];
       for await (const packets of vpp) {
@@ -80,7 +80,7 @@ const programs: readonly Program[] = [
     args: [socket('counter.sock')],
     use: async (t, { child, printed, output }) => {
       const client = openMemif({ socket: socket('counter.sock'), role: 'client', retryMaxMs: 200 });
-      await client.up({ timeoutMs: 10_000 });
+      await client.up({ timeoutMs: 30_000 });
       client.send([udp, udp, udp, arp, ping]);
       await printed(/"udp":3/);
       child.kill('SIGINT');
@@ -99,7 +99,7 @@ const programs: readonly Program[] = [
       const [left, right] = ['left.sock', 'right.sock'].map((name) =>
         openMemif({ socket: socket(name), role: 'client', retryMaxMs: 200 }),
       ) as [ReturnType<typeof openMemif>, ReturnType<typeof openMemif>];
-      await Promise.all([left.up({ timeoutMs: 10_000 }), right.up({ timeoutMs: 10_000 })]);
+      await Promise.all([left.up({ timeoutMs: 30_000 }), right.up({ timeoutMs: 30_000 })]);
       left.send([udp, udp]);
       right.send(arp);
       for await (const packets of left) {
@@ -171,7 +171,7 @@ const programs: readonly Program[] = [
     args: [socket('capture.sock'), socket('capture.pcapng'), '3'],
     use: async (t, { printed }) => {
       const client = openMemif({ socket: socket('capture.sock'), role: 'client', retryMaxMs: 200 });
-      await client.up({ timeoutMs: 10_000 });
+      await client.up({ timeoutMs: 30_000 });
       client.send([udp, arp, ping]);
       await printed(/^3 packets in /);
       await client.close();

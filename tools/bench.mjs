@@ -28,7 +28,7 @@ if (chosen.length === 0) {
   process.exitCode = 1;
 } else {
   try {
-    setUp({ tests: true });
+    await setUp({ tests: true });
     console.log(
       `Node ${process.version}, ${availableParallelism()} × ${cpus()[0]?.model.trim() ?? 'unknown processor'}`,
     );

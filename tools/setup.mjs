@@ -91,16 +91,18 @@ export function isPrebuilt(hash) {
 }
 
 /** lib -> dist, after the generators whose input has changed; with `tests`, also test, bench and examples -> build/js. */
-export function buildTypeScript({ tests = false } = {}) {
+export async function buildTypeScript({ tests = false } = {}) {
   runGenerators();
   const tsc = join(root, 'node_modules/typescript/bin/tsc');
   run(process.execPath, [tsc, '-b', ...(tests ? ['test'] : ['.'])]);
   removeOrphans();
+  const { bundleApi } = await import('./bundle.mjs');
+  await bundleApi();
 }
 
 /** Takes out of dist what was compiled from a source that is gone: it would be published. */
 function removeOrphans() {
-  for (const file of filesBelow('dist', /\/node_modules$/)) {
+  for (const file of filesBelow('dist', /\/(node_modules|bundle)$/)) {
     const source = file.replace(/^dist\//, 'lib/').replace(/(\.d\.ts|\.js|\.js\.map)$/, '.ts');
     if (source.endsWith('.ts') && !existsSync(join(root, source))) rmSync(join(root, file));
   }
@@ -123,23 +125,23 @@ export function runGenerators() {
 }
 
 /** Everything that `npm start` and `npm test` need before they can begin. */
-export function setUp({ tests = false } = {}) {
+export async function setUp({ tests = false } = {}) {
   const [major = 0, minor = 0] = process.versions.node.split('.').map(Number);
   if (major < 20 || (major === 20 && minor < 19)) {
     throw new Error(`node-vpp needs Node 20.19 or newer; this is ${process.version}`);
   }
   installDependencies();
   buildNative();
-  buildTypeScript({ tests });
+  await buildTypeScript({ tests });
 }
 
 if (process.argv[1] === fileURLToPath(import.meta.url)) {
   try {
     if (process.argv.includes('--build')) {
       buildNative();
-      buildTypeScript();
+      await buildTypeScript();
     } else {
-      setUp({ tests: process.argv.includes('--tests') });
+      await setUp({ tests: process.argv.includes('--tests') });
     }
   } catch (error) {
     console.error(`node-vpp: set-up failed: ${error.message}`);

@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import { root, setUp } from './setup.mjs';
 
 try {
-  setUp();
+  await setUp();
 } catch (error) {
   console.error(`node-vpp: set-up failed: ${error.message}`);
   process.exit(1);

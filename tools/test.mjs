@@ -1,4 +1,5 @@
 // `npm test`: set-up, then lint, types, the C++ tests and the tap chapters; the last line is `N passed, N failed`.
+// What does not depend on each other runs side by side.
 //
 //   npm test                    everything
 //   npm test -- 20 30           only the tap chapters whose file name starts so (no lint, no C++)
@@ -8,7 +9,8 @@
 // the tests that need it report themselves as skipped.
 
 import { spawn, spawnSync } from 'node:child_process';
-import { existsSync, readdirSync } from 'node:fs';
+import { existsSync, readdirSync, statSync } from 'node:fs';
+import { availableParallelism } from 'node:os';
 import { join } from 'node:path';
 import { buildTypeScript, root, setUp } from './setup.mjs';
 
@@ -38,13 +40,15 @@ let failed = 0;
 let skipped = 0;
 const failures = [];
 
-function record(name, ok) {
+const seconds = (began) => `${((performance.now() - began) / 1000).toFixed(0)} s`;
+
+function record(name, ok, began) {
   if (ok) passed += 1;
   else {
     failed += 1;
     failures.push(name);
   }
-  console.log(`${ok ? 'ok' : 'FAILED'} - ${name}`);
+  console.log(`${ok ? 'ok' : 'FAILED'} - ${name}${began === undefined ? '' : ` (${seconds(began)})`}`);
 }
 
 function installPackages() {
@@ -82,9 +86,24 @@ function step(command, stepArgs, { quiet = false, env = process.env } = {}) {
   });
 }
 
+/** What `npm run lint` does, its parts side by side. */
 async function lint() {
-  const result = await step('npm', ['run', '--silent', 'lint']);
-  record('lint: eslint, prettier, clang-format, clang-tidy', result.code === 0);
+  const parts = [
+    ['lint: eslint', 'eslint', '.'],
+    ['lint: prettier', 'prettier', '--check', '.'],
+    ['lint: clang-format, clang-tidy', undefined, 'tools/lint-native.mjs'],
+  ];
+  const bin = (name) => join(root, 'node_modules', name, name === 'eslint' ? 'bin/eslint.js' : 'bin/prettier.cjs');
+  await Promise.all(
+    parts.map(async ([name, program, ...rest]) => {
+      const began = performance.now();
+      const result = await step(process.execPath, program === undefined ? rest : [bin(program), ...rest], {
+        quiet: true,
+      });
+      if (result.code !== 0 || program === undefined) process.stdout.write(result.output);
+      record(name, result.code === 0, began);
+    }),
+  );
 }
 
 async function nativeTests() {
@@ -107,16 +126,32 @@ async function chapters() {
   const files = readdirSync(folder)
     .filter((name) => /^\d\d\..*\.js$/.test(name) && sources.has(name))
     .filter((name) => chaptersWanted.length === 0 || chaptersWanted.some((start) => name.startsWith(start)))
-    .map((name) => `build/js/test/${name}`)
     .sort();
   if (files.length === 0) {
     // Given no file, tap would run all that looks like a test.
     record(`there is a chapter that begins with ${chaptersWanted.join(' or ')}`, false);
     return;
   }
+  // The house packs and builds what the others run, so it has the machine to itself. The others run as many at a time as
+  // there are processors, the large ones first.
+  const alone = files.filter((name) => name.startsWith('10.'));
+  for (const name of alone) await chapter(name);
+  const rest = files.filter((name) => !alone.includes(name));
+  rest.sort((a, b) => statSync(join(folder, b)).size - statSync(join(folder, a)).size);
+  const take = async () => {
+    for (let name; (name = rest.shift()) !== undefined;) await chapter(name);
+  };
+  await Promise.all(Array.from({ length: availableParallelism() }, take));
+}
+
+/** Runs one chapter, then shows what its tests were called and counts what they found. */
+async function chapter(name) {
+  const began = performance.now();
   const tap = join(root, 'node_modules/tap/dist/esm/run.mjs');
-  const result = await step(process.execPath, [tap, 'run', '--reporter=tap', ...files], { quiet: true });
+  const result = await step(process.execPath, [tap, 'run', '--reporter=tap', `build/js/test/${name}`], { quiet: true });
+  console.log(`${name.replace(/\.js$/, '')} (${seconds(began)})`);
   // One indented line per assertion; only leaves count (a subtest's own line follows its plan).
+  const failedBefore = failed;
   let depthOfLastPlan = -1;
   const title = [];
   for (const line of result.output.split('\n')) {
@@ -130,7 +165,7 @@ async function chapters() {
       const depth = heading[1].length / 4;
       title.length = depth;
       title[depth] = heading[2];
-      if (depth <= 1) console.log(`${'  '.repeat(depth)}${heading[2]}`);
+      if (depth === 1) console.log(`  ${heading[2]}`);
       continue;
     }
     const point = /^( *)(not ok|ok) \d+(?: - (.*))?$/.exec(line);
@@ -155,17 +190,16 @@ async function chapters() {
         .filter((line) => !/^ *ok /.test(line))
         .join('\n'),
     );
-    if (failed === 0) record('the tap chapters ran to their end', false);
+    if (failed === failedBefore) record(`${name} ran to its end`, false);
   }
 }
 
 try {
   installPackages();
-  setUp({ tests: true });
+  await setUp({ tests: true });
   record('types: tsc over lib, test, bench and examples', true);
   if (chaptersWanted.length === 0) {
-    await lint();
-    await nativeTests();
+    await Promise.all([lint(), nativeTests()]);
   }
   await chapters();
 } catch (error) {

@@ -51,7 +51,8 @@ export function copyOf(bytes: Uint8Array, start: number, end: number): Uint8Arra
 
 /** Writes the 16 bytes before a message of `length` bytes. */
 export function writeFrameHeader(bytes: Uint8Array, at: number, length: number): void {
-  bytes.fill(0, at, at + 8);
+  writeU32(bytes, at, 0);
+  writeU32(bytes, at + 4, 0);
   writeU32(bytes, at + 8, length);
   writeU32(bytes, at + 12, 0);
 }

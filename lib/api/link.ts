@@ -10,11 +10,13 @@ import { endianness } from 'node:os';
 import { VppApiError, VppConnectionError, VppProtocolError } from '../errors.js';
 import { closeOnExit, forgetOnExit } from './close.js';
 import type { Schema } from './schema/schema.js';
+import type { Counters } from './counters.js';
 import { Deadlines } from './deadlines.js';
 import { copyOf, readU16, readU32, writeU16, writeU32 } from './frame.js';
 import { socketIdentity } from './health.js';
-import { InFlight, type Counters } from './requests.js';
+import { InFlight } from './requests.js';
 import { Resolver, type SchemaSources } from './resolve.js';
+import { Spin } from './spin.js';
 import { MessageTable, encodeCreate, encodeDelete, ids } from './table.js';
 import { SocketTransport } from './transport/socket.js';
 import type { Transport, TransportSink } from './transport/transport.js';
@@ -35,6 +37,8 @@ export interface LinkOptions {
   handshakeMs: number;
   signal: AbortSignal;
   open: OpenTransport | undefined;
+  /** How long to wait awake for a reply, µs. */
+  spinUs: number;
   onEvent: (link: Link, bytes: Uint8Array, start: number, end: number, id: number) => void;
 }
 
@@ -42,7 +46,7 @@ export interface LinkOptions {
 export interface Instance {
   /** VPP's own pid, in its own namespace. */
   readonly pid: number;
-  /** The message table, in short. */
+  /** The entries of the message table. */
   readonly table: string;
   /** The file of the socket when the link was made. */
   readonly file: string | undefined;
@@ -62,6 +66,7 @@ export class Link implements TransportSink {
   #table: MessageTable | undefined;
   #resolver: Resolver | undefined;
   #inFlight: InFlight | undefined;
+  #spin: Spin | undefined;
   #raw: { replyId: number; context: number; take: (message: Uint8Array | Error) => void } | undefined;
   #learning: Promise<void> | undefined;
   #own: Promise<Schema | undefined> | undefined;
@@ -170,6 +175,7 @@ export class Link implements TransportSink {
 
   onFlushed(): void {
     this.#deadlines.tick();
+    this.#spin?.start();
   }
 
   onEnd(error: Error | undefined): void {
@@ -189,6 +195,7 @@ export class Link implements TransportSink {
             { cause: error },
           ));
     this.#deadlines.stop();
+    this.#spin = undefined;
     this.#inFlight?.endBatch();
     this.#inFlight?.end(lost);
     this.#raw?.take(lost);
@@ -198,7 +205,7 @@ export class Link implements TransportSink {
 
   async #open(signal: AbortSignal): Promise<void> {
     const { socket, name, open, maxFrameBytes } = this.#options;
-    const file = await socketIdentity(socket);
+    const file = socketIdentity(socket);
     const frames = maxFrameBytes === undefined ? {} : { maxFrameBytes };
     this.#transport = await (open === undefined
       ? SocketTransport.open({ path: socket, signal, ...frames }, this)
@@ -218,10 +225,13 @@ export class Link implements TransportSink {
       onEvent: (bytes, start, end, id) => this.#options.onEvent(this, bytes, start, end, id),
     });
     closeOnExit(this);
+    const { spinUs } = this.#options;
+    const inFlight = this.#inFlight;
+    if (spinUs > 0) this.#spin = new Spin(spinUs, () => inFlight.inFlight);
     const pid = await this.#greet(signal);
     // The end may have come between the two answers.
     if (this.#over) throw this.#lost ?? new VppConnectionError('ERR_VPP_CONNECT', 'VPP closed the new connection');
-    this.instance = { pid, table: this.#table.fingerprint, file };
+    this.instance = { pid, table: this.#table.entries, file };
   }
 
   /** VPP's pid, and whether it keeps doubles as we do: both questions in one write. */

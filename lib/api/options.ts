@@ -1,9 +1,9 @@
 // What a connection is told, and what it tells: options, states, numbers, events of its life.
 
+import type { Counters } from './counters.js';
 import type { HealthOptions } from './health.js';
 import type { OpenTransport } from './link.js';
 import type { RetryOptions } from './reconnect.js';
-import type { Counters } from './requests.js';
 import type { Schema } from './schema/schema.js';
 
 /** Where a connection is in its life. */
@@ -38,6 +38,11 @@ export interface ConnectOptions {
   retry?: RetryOptions | false;
   /** How to find out that VPP is gone or stuck; false: only by the end of the socket. */
   health?: HealthOptions | false;
+  /**
+   * After a lone request the event loop stays awake for so long, µs, because being woken takes longer than VPP takes for
+   * most replies; default 100, and 0 (never) on a machine with one processor.
+   */
+  spinUs?: number;
   /** Another carrier than a socket. */
   transport?: OpenTransport;
 }

@@ -7,6 +7,7 @@
 // codec refuses is not sent, not even in part; settled, timed-out and aborted exchanges never hold room in the window.
 
 import { VppConnectionError, VppProtocolError } from '../errors.js';
+import type { Counters } from './counters.js';
 import type { Deadlines } from './deadlines.js';
 import { RequestExchange, type Exchange, type ExchangeHost, type Fields } from './exchange.js';
 import { readU16, readU32, writeU16, writeU32 } from './frame.js';
@@ -18,40 +19,6 @@ const MAX_SLOTS = 0x10000;
 /** Contexts kept out of use at most; beyond it the oldest goes back (its generation differs by then). */
 const MAX_QUARANTINE = 0x4000;
 const PARK_BYTES = 64 * 1024;
-
-/** What happened on a connection, in numbers that only grow. */
-export interface Counters {
-  /** Requests and dumps sent. */
-  requests: number;
-  /** Messages received. */
-  received: number;
-  /** Time-outs. */
-  timeouts: number;
-  /** Replies that arrived after their request had timed out or was aborted; dropped. */
-  lateReplies: number;
-  /** Messages with a context nobody is waiting for; ignored. */
-  unknownContexts: number;
-  /** Messages with a number that is not in the table, or that no schema fits; ignored. */
-  unknownMessages: number;
-  /** Messages too short for what they claim to be. */
-  malformed: number;
-  /** Events nobody listens to. */
-  unheardEvents: number;
-}
-
-/** Fresh counters. */
-export function newCounters(): Counters {
-  return {
-    requests: 0,
-    received: 0,
-    timeouts: 0,
-    lateReplies: 0,
-    unknownContexts: 0,
-    unknownMessages: 0,
-    malformed: 0,
-    unheardEvents: 0,
-  };
-}
 
 /** What the table of exchanges tells the link. */
 export interface InFlightOptions {

@@ -65,8 +65,8 @@ export function pidOfPingReply(bytes: Uint8Array, start: number, end: number): n
 export class MessageTable {
   /** What goes in every request, as VPP gave it (top bit set). */
   readonly clientIndex: number;
-  /** Changes when any message is added, removed, renumbered or has another CRC. */
-  readonly fingerprint: string;
+  /** The entries as VPP sent them: other ones when any message is added, removed, renumbered or has another CRC. */
+  readonly entries: string;
   readonly #ids = new Map<string, number>();
   readonly #crcs = new Map<string, string>();
   readonly #keys: (string | undefined)[] = [];
@@ -90,20 +90,18 @@ export class MessageTable {
       throw refuse(`a table of ${count} messages in ${size} bytes, ${REPLY_HEAD_BYTES + count * ENTRY_BYTES} needed`);
     }
     this.clientIndex = readU32(bytes, start + 14);
-    const text = Buffer.from(bytes.buffer, bytes.byteOffset + start, size);
-    let hash = 0x811c9dc5;
+    // One string of it all, and slices of that: no loop over its bytes, which a new process would run unoptimised.
+    const text = Buffer.from(bytes.buffer, bytes.byteOffset + start, size).toString('latin1');
     for (let entry = 0, at = REPLY_HEAD_BYTES; entry < count; entry++, at += ENTRY_BYTES) {
-      const id = readU16(text, at);
-      let last = at + 2;
-      while (last < at + ENTRY_BYTES && text[last] !== 0) last++;
-      const key = text.toString('latin1', at + 2, last);
-      for (let i = at; i < last; i++) hash = Math.imul(hash ^ text[i]!, 0x01000193);
+      const end = text.indexOf('\0', at + 2);
+      const key = text.slice(at + 2, end < 0 || end > at + ENTRY_BYTES ? at + ENTRY_BYTES : end);
+      const id = readU16(bytes, start + at);
       this.#keys[id] = key;
       this.#ids.set(key, id);
       const cut = key.lastIndexOf('_');
       if (cut > 0) this.#crcs.set(key.slice(0, cut), key.slice(cut + 1));
     }
-    this.fingerprint = `${count}-${(hash >>> 0).toString(16)}`;
+    this.entries = text.slice(REPLY_HEAD_BYTES, REPLY_HEAD_BYTES + count * ENTRY_BYTES);
   }
 
   /** How many messages this VPP has. */

@@ -4,7 +4,8 @@
 //   both up -> running -> one goes down -> waiting -> both up again -> running ...
 //
 // A packet that finds the other side's ring full stays in its own ring: the bridge never drops, the sender's ring
-// fills. (A packet that can never fit in the other ring is dropped and counted as `tooLong`.)
+// fills. (A packet that can never fit in the other ring, or in all that its owner ever posts, is dropped and
+// counted as `tooLong`.)
 
 import { EventEmitter } from 'node:events';
 import { ArgumentTypeError, MemifError } from '../errors.js';

@@ -17,6 +17,7 @@ import { acquireListener, refListener, releaseListener } from './listeners.js';
 import { type MemifMode, type MemifOptions, type MemifRole, type ResolvedOptions, resolveOptions } from './options.js';
 import { Receiver, type RxMode, rxModes } from './receiver.js';
 import { bindSession } from './ring.js';
+import { Retry } from './retry.js';
 import { RxQueue } from './rx-queue.js';
 import { copyPackets } from './copy.js';
 import { TxQueue } from './tx-queue.js';
@@ -75,9 +76,7 @@ export class Memif extends EventEmitter<MemifEvents> implements AsyncIterable<Ui
   #readers: (() => void)[] = [];
   #peer: MemifPeer | undefined;
   #state: 'open' | 'closing' | 'closed' = 'open';
-  #retry: NodeJS.Timeout | undefined;
-  #retryMs = 0;
-  #upSince = 0;
+  readonly #retry: Retry;
   #ups = 0;
   #refusals = 0;
   #lastError: MemifError | undefined;
@@ -99,6 +98,7 @@ export class Memif extends EventEmitter<MemifEvents> implements AsyncIterable<Ui
     this.socket = options.socket;
     this.#rxMode = options.rxMode;
     options.signal?.throwIfAborted();
+    this.#retry = new Retry(options.retryMinMs, options.retryMaxMs, () => this.#attempt());
     const server = options.role === 'server';
     const listener = server ? acquireListener(options) : undefined;
     this.native = new (native().MemifInterface)(
@@ -315,8 +315,7 @@ export class Memif extends EventEmitter<MemifEvents> implements AsyncIterable<Ui
     this.native.setRef(ref);
     if (this.role === 'server') refListener(this.socket, this.id, ref);
     for (const receiver of this.#receivers.values()) receiver.setRef(ref);
-    if (ref) this.#retry?.ref();
-    else this.#retry?.unref();
+    this.#retry.setRef(ref);
     return this;
   }
 
@@ -365,7 +364,7 @@ export class Memif extends EventEmitter<MemifEvents> implements AsyncIterable<Ui
   #finish(error: Error | undefined): void {
     if (this.#state === 'closed') return;
     this.#state = 'closed';
-    clearTimeout(this.#retry);
+    this.#retry.stop();
     if (this.#onAbort !== undefined) this.options.signal?.removeEventListener('abort', this.#onAbort);
     this.native.destroy();
     for (const backlog of this.#backlogs.values()) backlog.clear();
@@ -392,21 +391,11 @@ export class Memif extends EventEmitter<MemifEvents> implements AsyncIterable<Ui
   #refused(error: MemifError): void {
     this.#refusals++;
     this.#lastError = error;
-    if (this.role === 'client' && this.#state === 'open') this.#retryLater();
+    if (this.role === 'client' && this.#state === 'open') this.#retry.refused();
     // Never in the turn in which openMemif was called: nobody can listen yet.
     queueMicrotask(() => {
       if (this.#state !== 'closed') this.emit('refused', error);
     });
-  }
-
-  #retryLater(): void {
-    clearTimeout(this.#retry);
-    this.#retryMs =
-      this.#retryMs === 0 ? this.options.retryMinMs : Math.min(this.#retryMs * 2, this.options.retryMaxMs);
-    this.#retry = setTimeout(() => {
-      this.#attempt();
-    }, this.#retryMs);
-    if (!this.#ref) this.#retry.unref();
   }
 
   /** @internal */
@@ -451,7 +440,7 @@ export class Memif extends EventEmitter<MemifEvents> implements AsyncIterable<Ui
       gid: session.gid,
     };
     this.#ups++;
-    this.#upSince = performance.now();
+    this.#retry.up();
     // Memory that its owner can take away is looked at now and then: a lost buffer shows as zeros, not as an error.
     if (this.role === 'server' && this.options.allowUnsealed) {
       this.#memoryWatch = setInterval(() => {
@@ -484,16 +473,7 @@ export class Memif extends EventEmitter<MemifEvents> implements AsyncIterable<Ui
     }
     for (const backlog of this.#backlogs.values()) backlog.pause();
     this.emit('down', error);
-    if (this.role !== 'client' || this.#state !== 'open') return;
-    // A connection that was good for a while is tried again at once; one that broke as soon as it was there counts as
-    // a failed attempt, or a server that sends us away would keep both of us busy.
-    if (performance.now() - this.#upSince < this.options.retryMinMs) {
-      this.#retryLater();
-      return;
-    }
-    this.#retryMs = 0;
-    this.#retry = setTimeout(() => this.#attempt(), 0);
-    if (!this.#ref) this.#retry.unref();
+    if (this.role === 'client' && this.#state === 'open') this.#retry.down();
   }
 
   /** The peer broke a rule: it loses its connection, after the queue that noticed has finished what it was doing. */

@@ -27,7 +27,8 @@ export interface MemifOptions {
   appName?: string;
   /**
    * Queues each way, as seen from here. A client offers so many (default 1 and 1); a server takes at most so many
-   * (default 255 and 255).
+   * (default 255 and 255), or as many as another interface on the same socket takes: a client is told before it says
+   * which of them it wants.
    */
   queues?: { rx?: number; tx?: number };
   /** Entries of each ring, a power of two from 2 to 16384. Default 1024. The client decides. */

@@ -67,7 +67,6 @@ export function revert(graph: Graph, undo: Undo): void {
 
 function setDesired(graph: Graph, node: Node, value: unknown, seeds: Node[], undo: Undo | undefined): void {
   undo?.note(node);
-  graph.revision += 1;
   node.desired = value;
   node.bits &= forgiven;
   node.trouble = undefined;

@@ -26,7 +26,7 @@ export interface KeyValue<V = unknown> {
 
 /** What a call of a descriptor may use besides its arguments. */
 export interface Call {
-  /** Aborted when the transaction's deadline passes or its caller gives up. */
+  /** Aborted when the call's time limit or the transaction's deadline passes, or when its caller gives up. */
   readonly signal: AbortSignal;
   /** The metadata of another value that exists now, e.g. the `sw_if_index` of the interface this route uses. */
   metadata(key: string): unknown;
@@ -57,6 +57,8 @@ export interface RemoveRequest<V, M> {
 export interface RetrieveRequest<V> {
   /** Only these keys are needed; undefined: everything in the key space. Returning more than asked is allowed. */
   readonly keys: readonly string[] | undefined;
+  /** Only keys with this prefix are needed. Returning more is allowed. */
+  readonly prefix?: string;
   /** The value desired for a key, for what the southbound cannot tell (a secret it never shows, a logical name). */
   desired(key: string): V | undefined;
 }
@@ -124,6 +126,11 @@ export interface Descriptor<V = unknown, M = unknown> {
   readonly retrieveAfter?: readonly string[];
   /** How many calls may be under way at once; default 8. */
   readonly concurrency?: number;
+  /**
+   * How long a call may take, in milliseconds (`Infinity`: for ever); default that of the scheduler. Then its signal is
+   * aborted, it counts as failed, and what it came to is looked up.
+   */
+  readonly callTimeoutMs?: number;
   /** How many values one `…Batch` call may carry; default 1,000. */
   readonly batchSize?: number;
   /** What to do about drift of our values (`ours`, default `repair`) and of others (`foreign`, default `report`). */

@@ -9,19 +9,22 @@
 
 import { SchedulerError } from '../errors.js';
 import { messageOf } from './accept.js';
+import { inScope, type Scope } from './ask.js';
 import type { Clock } from './clock.js';
-import type { Call } from './descriptor.js';
-import { Execution, Outcome } from './executor.js';
-import { Bit, Graph, type Dependency, type Node } from './graph.js';
+import { Execution, Outcome, type LateOutcome } from './executor.js';
+import { Bit, type Graph, type Dependency, type Node } from './graph.js';
 import { RowFlag, rowCode, type TransactionRecord } from './history.js';
-import type { Entry, KeySpaces } from './key-space.js';
-import { learn, resolveUnknown, retrieve, type LearnEnvironment } from './learn.js';
+import type { Entry } from './key-space.js';
+import { CallHandle, Limits } from './limits.js';
+import { learn, refresh, resolveUnknown, retrieve, type LearnEnvironment } from './learn.js';
+import { addAll } from './lists.js';
 import type { Metrics } from './metrics.js';
 import type { Step } from './plan.js';
 import { planRound, unknown } from './planner.js';
 import type { Draft } from './ordering.js';
 import { scrub } from './redact.js';
 import { State, type OperationKind } from './state.js';
+import type { Mismatch } from './verify.js';
 
 /** Why a run starts nothing more. */
 export type StopReason = 'aborted' | 'deadline' | 'failed';
@@ -35,14 +38,20 @@ export class Run {
   /** Stop at the first failure of a value of the transaction. */
   readonly atomic: boolean;
   readonly serial: boolean;
+  /** Everything in one plan, because a plan is what is being executed. */
+  whole = false;
   readonly signal: () => AbortSignal;
   readonly isOwn: (node: Node) => boolean;
   readonly blocked: Node[] = [];
   readonly failed: { node: Node; error: SchedulerError; retriable: boolean }[] = [];
+  /** Values whose operations were not done because the run was stopped. */
+  readonly left: Node[] = [];
   /** Values that had failed and are now out of the way: another try is due. */
   freed: Node[] = [];
   /** Retrievals of whole key spaces that failed. */
   readonly unread: { entry: Entry; error: SchedulerError }[] = [];
+  /** Values that verification found otherwise than believed. */
+  readonly mismatches: (Mismatch & { readonly error: SchedulerError })[] = [];
   stop: StopReason | undefined = undefined;
 
   constructor(
@@ -66,36 +75,54 @@ export class Run {
   }
 }
 
+/** How many solitary values are planned and executed together. */
+const portion = 8192;
+
+/** Whether a value is new, may be created at once, and no other has anything to do with it. */
+function isSolitary(node: Node): boolean {
+  return (
+    node.bits === 0 &&
+    node.desired !== undefined &&
+    node.applied === undefined &&
+    node.entry !== undefined &&
+    node.deps.length === 0 &&
+    node.dependants === undefined &&
+    node.parent === undefined &&
+    node.children === undefined
+  );
+}
+
 /** Executes plans against the graph. */
 export class Engine {
   readonly graph: Graph;
   readonly clock: Clock;
   readonly concurrency: number;
   readonly metrics: Metrics;
+  readonly limits: Limits;
+  /** Told when a call is answered after its time was over. */
+  onLate: ((steps: readonly Step[], outcome: LateOutcome, seq: number) => void) | undefined;
 
-  constructor(spaces: KeySpaces, clock: Clock, concurrency: number, metrics: Metrics) {
-    this.graph = new Graph((key) => spaces.find(key));
+  constructor(clock: Clock, concurrency: number, metrics: Metrics, graph: Graph) {
+    this.graph = graph;
     this.clock = clock;
     this.concurrency = concurrency;
     this.metrics = metrics;
+    this.limits = new Limits(clock);
   }
 
   /** What descriptors may use while a run is on. */
-  callOf(run: Run): Call {
-    const { graph } = this;
-    return {
-      get signal() {
-        return run.signal();
-      },
-      metadata: (key) => graph.get(key)?.metadata,
-    };
+  handleOf(run: Run): CallHandle {
+    return new CallHandle(run.signal, this.#metadata);
   }
+
+  readonly #metadata = (key: string): unknown => this.graph.get(key)?.metadata;
 
   /** How a run learns; surprises are added to `into`. */
   learning(run: Run, into: Node[], foreign?: LearnEnvironment['foreign']): LearnEnvironment {
     return {
       graph: this.graph,
-      call: this.callOf(run),
+      handle: () => this.handleOf(run),
+      limits: this.limits,
       foreign: foreign ?? (() => 'learn'),
       surprise: (node) => {
         node.bits |= Bit.news;
@@ -106,6 +133,31 @@ export class Engine {
 
   /** Plans and executes until what should be done is done, or cannot be. */
   async settle(run: Run, seeds: readonly Node[]): Promise<void> {
+    for (const part of this.#parts(run, seeds)) await this.#settlePart(run, part);
+  }
+
+  /**
+   * Very many values that are new and have nothing to do with any other are taken in portions, after everything else: what
+   * is needed only while a portion is on its way is then young when it dies, and costs the garbage collector nothing.
+   */
+  #parts(run: Run, seeds: readonly Node[]): readonly (readonly Node[])[] {
+    if (seeds.length <= portion * 2 || run.whole || this.graph.hasChoices) return [seeds];
+    const rest: Node[] = [];
+    const parts: Node[][] = [rest];
+    let part: Node[] = [];
+    for (const node of seeds) {
+      if (!isSolitary(node)) {
+        rest.push(node);
+        continue;
+      }
+      if (part.length === 0) parts.push(part);
+      part.push(node);
+      if (part.length === portion) part = [];
+    }
+    return parts;
+  }
+
+  async #settlePart(run: Run, seeds: readonly Node[]): Promise<void> {
     let pending: readonly Node[] = seeds;
     const visited: (readonly Node[])[] = [];
     for (;;) {
@@ -123,6 +175,7 @@ export class Engine {
       pending = [...again, ...surprises];
       if (run.stop !== undefined) {
         visited.push(pending);
+        addAll(run.left, pending);
         break;
       }
     }
@@ -148,11 +201,13 @@ export class Engine {
 
   async #execute(run: Run, draft: Draft): Promise<Node[]> {
     const execution = new Execution(draft.steps, {
-      call: this.callOf(run),
+      handle: () => this.handleOf(run),
+      limits: this.limits,
       concurrency: run.serial ? 1 : this.concurrency,
       stopped: () => run.stop !== undefined,
       done: (step, metadata) => this.#done(run, step, metadata),
       failed: (step, error) => this.#failed(run, step, error),
+      late: (steps, outcome) => this.onLate?.(steps, outcome, run.record.seq),
       took: this.metrics.took,
     });
     await execution.run();
@@ -187,17 +242,17 @@ export class Engine {
     }
     const removed = node.desired === undefined || step.recreate ? State.removed : State.pending;
     const state = kind === 'delete' ? removed : State.configured;
-    this.#setState(node, state, run);
-    run.record.add(node.key, this.#code(run, step, state), before, step.value);
+    const was = this.#setState(node, state, run);
+    run.record.add(node.key, this.#code(run, step, state, was), before, step.value);
   }
 
-  #code(run: Run, step: Step, state: number): number {
+  #code(run: Run, step: Step, state: number, was: number): number {
     const { node } = step;
     let flags = run.flags;
     if (step.recreate) flags |= RowFlag.recreate;
     if (node!.parent !== undefined)
       flags |= node!.entry === undefined ? RowFlag.derived | RowFlag.property : RowFlag.derived;
-    return rowCode(step.kind as OperationKind, state, flags);
+    return rowCode(step.kind as OperationKind, state, flags, was);
   }
 
   #failed(run: Run, step: Step, error: Error): void {
@@ -241,9 +296,9 @@ export class Engine {
     this.metrics.failed(node.entry, operation);
     if (run.atomic && run.isOwn(node)) run.stop ??= 'failed';
     const state = retriable && run.retries ? State.retrying : State.failed;
-    this.#setState(node, state, run);
+    const was = this.#setState(node, state, run);
     const flags = run.flags | RowFlag.failed | (node.parent === undefined ? 0 : RowFlag.derived);
-    run.record.add(node.key, rowCode(operation, state, flags), step?.previous, step?.value, shown.message);
+    run.record.add(node.key, rowCode(operation, state, flags, was), step?.previous, step?.value, shown.message);
   }
 
   /** After a failure nothing is assumed: what is there is looked up, and what nobody can look up is unknown. */
@@ -263,6 +318,23 @@ export class Engine {
       if (same === undefined) byEntry.set(node.entry, [node]);
       else same.push(node);
     }
+    await this.#lookAt(run, byEntry, surprises);
+    for (const node of again) this.#forgive(node);
+  }
+
+  /** Learns what has become of some values. Those that cannot be retrieved stay uncertain, and say so. */
+  async look(run: Run, nodes: readonly Node[], surprises: Node[]): Promise<void> {
+    const byEntry = new Map<Entry, Node[]>();
+    for (const node of nodes) {
+      if (node.entry?.retrievable !== true) continue;
+      const same = byEntry.get(node.entry);
+      if (same === undefined) byEntry.set(node.entry, [node]);
+      else same.push(node);
+    }
+    await this.#lookAt(run, byEntry, surprises);
+  }
+
+  async #lookAt(run: Run, byEntry: ReadonlyMap<Entry, Node[]>, surprises: Node[]): Promise<void> {
     const environment = this.learning(run, surprises);
     for (const [entry, nodes] of byEntry) {
       try {
@@ -271,14 +343,19 @@ export class Engine {
         // They stay uncertain, and say so; the next transaction that needs them looks first.
         this.metrics.retrieveFailures += 1;
         const values = nodes.flatMap((node) => [node.desired, node.applied]);
-        const shown = operationError(entry, 'retrieve', `${nodes.length} values after a failure`, values, error);
+        const shown = operationError(entry, 'retrieve', `${nodes.length} values`, values, error);
         for (const node of nodes) {
           const flags = run.flags | RowFlag.failed;
-          run.record.add(node.key, rowCode('retrieve', node.state, flags), undefined, undefined, shown.message);
+          run.record.add(
+            node.key,
+            rowCode('retrieve', node.state, flags, node.state),
+            undefined,
+            undefined,
+            shown.message,
+          );
         }
       }
     }
-    for (const node of again) this.#forgive(node);
   }
 
   /** An operation that reported an error may have done its work all the same. */
@@ -310,16 +387,24 @@ export class Engine {
     }
   }
 
+  /** Writes down the state of values that were looked at, but not acted upon. */
+  book(run: Run, nodes: readonly Node[]): void {
+    for (const node of nodes) {
+      node.bits &= ~Bit.news;
+      this.#bookState(run, node);
+    }
+  }
+
   #bookState(run: Run, node: Node): void {
     const state = this.stateOf(node);
     if (state !== node.state) {
-      this.#setState(node, state, run);
+      const was = this.#setState(node, state, run);
       const fields = state === State.invalid ? node.trouble?.fields : undefined;
       const kind = state === State.invalid ? 'validate' : 'none';
       const flags = run.flags | (node.parent === undefined ? 0 : RowFlag.derived);
       const value = state === State.removed ? undefined : (node.desired ?? node.applied);
       const error = fields?.map(({ path, reason }) => `${path === '' ? 'value' : path} ${reason}`).join('; ');
-      run.record.add(node.key, rowCode(kind, state, flags), undefined, value, error);
+      run.record.add(node.key, rowCode(kind, state, flags, was), undefined, value, error);
     }
     if (state === State.removed || state === State.nonexistent) {
       this.metrics.states[node.state]! -= 1;
@@ -329,11 +414,14 @@ export class Engine {
     }
   }
 
-  #setState(node: Node, state: number, run: Run): void {
+  /** Gives the state it was in before. */
+  #setState(node: Node, state: number, run: Run): number {
+    const was = node.state;
     this.metrics.states[node.state]! -= 1;
     this.metrics.states[state]! += 1;
     node.state = state;
     node.seq = run.record.seq;
+    return was;
   }
 
   /** The state a node is in, from its facts. */
@@ -353,9 +441,9 @@ export class Engine {
   }
 
   /** Everything a descriptor's key space holds, learnt. A failure is booked, and its values stay what they were. */
-  async refresh(run: Run, entry: Entry, environment: LearnEnvironment): Promise<boolean> {
+  async refresh(run: Run, entry: Entry, environment: LearnEnvironment, scope: Scope = {}): Promise<boolean> {
     try {
-      await retrieve(entry, undefined, environment);
+      await refresh(entry, scope, environment);
       return true;
     } catch (error) {
       this.metrics.retrieveFailures += 1;
@@ -363,7 +451,7 @@ export class Engine {
       run.unread.push({ entry, error: shown });
       for (const node of this.graph.nodes.values()) {
         node.bits &= ~Bit.walked;
-        const never = node.desired !== undefined && node.applied === undefined;
+        const never = node.desired !== undefined && node.applied === undefined && inScope(scope, node.key);
         if (node.entry === entry && never) this.graph.setUnknown(node, node.desired, node.deps);
       }
       return false;
@@ -384,6 +472,7 @@ export function operationError(
   values: readonly unknown[],
   error: unknown,
 ): SchedulerError {
+  if (error instanceof SchedulerError && error.code === 'ERR_SCHEDULER_TIMEOUT') return error;
   const schema = entry?.descriptor.schema;
   const message = scrub(schema, values, messageOf(error));
   const code = error instanceof Error && 'code' in error ? String(error.code) : undefined;

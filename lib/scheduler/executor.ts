@@ -10,6 +10,7 @@
 import { DescriptorError } from '../errors.js';
 import type { BatchOutcome, Call } from './descriptor.js';
 import type { Entry } from './key-space.js';
+import { timeoutError, type CallHandle, type Limits } from './limits.js';
 import type { Step } from './plan.js';
 
 /** How a step ended. */
@@ -17,7 +18,9 @@ export const Outcome = { open: 0, done: 1, failed: 2, skipped: 3, stopped: 4 } a
 
 /** What the executor needs from its caller. */
 export interface ExecutionEnvironment {
-  readonly call: Call;
+  /** Makes what a call is given. */
+  handle(): CallHandle;
+  readonly limits: Limits;
   /** How many calls at once, over all descriptors. */
   readonly concurrency: number;
   /** Asked before each call; true: start nothing more. */
@@ -25,9 +28,14 @@ export interface ExecutionEnvironment {
   /** Told as soon as a step has succeeded, before anything that waits for it starts. */
   done(step: Step, metadata: unknown): void;
   failed(step: Step, error: Error): void;
+  /** Told when a call that had run out of time, and was counted as failed, is answered after all. */
+  late(steps: readonly Step[], outcome: LateOutcome): void;
   /** Told the time a call took, if it wants to know. */
   readonly took?: ((entry: Entry, kind: Step['kind'], count: number, ms: number) => void) | undefined;
 }
+
+/** What came of a call after its time was over: what it answered, or the error. */
+export type LateOutcome = { readonly answer: unknown } | { readonly error: Error };
 
 interface Lane {
   readonly entry: Entry;
@@ -55,6 +63,8 @@ export class Execution {
   #openInPhase = 0;
   #sinceTurn = 0;
   #finish: (() => void) | undefined;
+  /** For the next call; calls that were answered at once and did not ask for the signal have left it as it was. */
+  #handle: CallHandle | undefined;
 
   constructor(steps: readonly Step[], environment: ExecutionEnvironment) {
     this.#steps = steps;
@@ -165,82 +175,117 @@ export class Execution {
     this.#sinceTurn += 1;
     const step = this.#steps[first]!;
     const began = this.#began();
+    const handle = this.#takeHandle();
     let answer: unknown;
     try {
-      answer = call(step, lane.entry, this.#environment.call);
+      answer = call(step, lane.entry, handle);
     } catch (error) {
       this.#took(lane, kind, 1, began);
       this.#failed(first, asError(error));
       return;
     }
-    if (!isPromise(answer)) {
-      this.#took(lane, kind, 1, began);
-      this.#done(first, answer);
+    if (isPromise(answer)) {
+      this.#await(lane, [step], answer, handle, began, {
+        answered: (metadata) => this.#done(first, metadata),
+        failed: (error) => this.#failed(first, error),
+      });
       return;
     }
+    this.#took(lane, kind, 1, began);
+    this.#done(first, answer);
+  }
+
+  #takeHandle(): CallHandle {
+    if (this.#handle?.fresh !== true) this.#handle = this.#environment.handle();
+    return this.#handle;
+  }
+
+  /** Waits for the answer of a call, but no longer than its descriptor's limit; what comes later is only told. */
+  #await(
+    lane: Lane,
+    steps: readonly Step[],
+    answer: Promise<unknown>,
+    handle: CallHandle,
+    began: number,
+    settle: { answered(answer: unknown): void; failed(error: Error): void },
+  ): void {
+    const { limits } = this.#environment;
+    const { entry } = lane;
+    const { kind } = steps[0]!;
+    const count = steps.length;
+    let expired = false;
+    this.#handle = undefined;
     this.#begin(lane);
+    const end = (how: () => void): void => {
+      this.#took(lane, kind, count, began);
+      how();
+      this.#end(lane);
+    };
+    const ticket = limits.start(entry.limitMs, () => {
+      expired = true;
+      const what = count === 1 ? steps[0]!.label : `${count} values`;
+      const key = count === 1 ? steps[0]!.label : undefined;
+      const error = timeoutError(`${kind} of ${what} by ${entry.name}`, entry.limitMs, key);
+      handle.abort(error);
+      end(() => settle.failed(error));
+    });
     answer.then(
-      (metadata) => {
-        this.#took(lane, kind, 1, began);
-        this.#done(first, metadata);
-        this.#end(lane);
+      (value) => {
+        limits.end(ticket);
+        if (expired) this.#environment.late(steps, { answer: value });
+        else end(() => settle.answered(value));
       },
       (error: unknown) => {
-        this.#took(lane, kind, 1, began);
-        this.#failed(first, asError(error));
-        this.#end(lane);
+        limits.end(ticket);
+        // A call that gives up when it is told to has nothing to say that is not known.
+        if (expired && handle.stopped(error)) return;
+        if (expired) this.#environment.late(steps, { error: asError(error) });
+        else end(() => settle.failed(asError(error)));
       },
     );
   }
 
   #settleBatch(lane: Lane, kind: Step['kind'], indexes: readonly number[]): void {
     const began = this.#began();
-    const settle = (outcomes: readonly BatchOutcome<unknown>[]): void => {
-      this.#took(lane, kind, indexes.length, began);
-      if (outcomes.length !== indexes.length) {
+    const settle = (answer: unknown): void => {
+      const outcomes: readonly unknown[] | undefined = Array.isArray(answer) ? answer : undefined;
+      if (outcomes?.length !== indexes.length || !outcomes.every(isOutcome)) {
+        const given = outcomes === undefined ? 'no list' : `${outcomes.length} outcomes`;
         fail(
           new DescriptorError(
             'ERR_SCHEDULER_DESCRIPTOR_BATCH',
-            `${kind} of ${indexes.length} values by ${lane.entry.name}: it gave ${outcomes.length} outcomes; one per value is due`,
+            `${kind} of ${indexes.length} values by ${lane.entry.name}: it gave ${given}; one { metadata } or { error } per value is due`,
           ),
         );
         return;
       }
       indexes.forEach((index, i) => {
-        const outcome = outcomes[i]!;
-        if ('error' in outcome) this.#failed(index, outcome.error);
+        const outcome = outcomes[i] as BatchOutcome<unknown>;
+        if ('error' in outcome) this.#failed(index, asError(outcome.error));
         else this.#done(index, outcome.metadata);
       });
     };
     const fail = (error: Error): void => {
       for (const index of indexes) this.#failed(index, error);
     };
+    const steps = indexes.map((i) => this.#steps[i]!);
+    const handle = this.#takeHandle();
     let answer: unknown;
     try {
-      answer = callBatch(
-        indexes.map((i) => this.#steps[i]!),
-        lane.entry,
-        this.#environment.call,
-      );
+      answer = callBatch(steps, lane.entry, handle);
     } catch (error) {
       fail(asError(error));
       return;
     }
-    if (!isPromise(answer)) {
-      settle(answer as readonly BatchOutcome<unknown>[]);
+    if (isPromise(answer)) {
+      this.#await(lane, steps, answer, handle, began, {
+        answered: settle,
+        failed: fail,
+      });
       return;
     }
-    this.#begin(lane);
-    answer.then(
-      (outcomes) => {
-        settle(outcomes as readonly BatchOutcome<unknown>[]);
-        this.#end(lane);
-      },
-      (error: unknown) => {
-        fail(asError(error));
-        this.#end(lane);
-      },
-    );
+    this.#took(lane, kind, indexes.length, began);
+    settle(answer);
   }
 
   #began(): number {
@@ -341,6 +386,10 @@ function callBatch(steps: readonly Step[], entry: Entry, context: Call): unknown
     case 'gate':
       return [];
   }
+}
+
+function isOutcome(outcome: unknown): boolean {
+  return typeof outcome === 'object' && outcome !== null;
 }
 
 function isPromise(answer: unknown): answer is Promise<unknown> {

@@ -8,6 +8,7 @@
 // Invariant: a Choice's `count` is the number of its matches whose EXISTS bit is set.
 
 import { KeyIndex } from './key-index.js';
+import { KeyMap } from './key-map.js';
 import type { Entry } from './key-space.js';
 import type { InvalidField } from './descriptor.js';
 import { selectorText, type Selector } from './selector.js';
@@ -157,7 +158,7 @@ export class Choice {
 
 /** Nodes and choices by key. */
 export class Graph {
-  readonly nodes = new Map<string, Node>();
+  readonly nodes = new KeyMap<Node>();
   /** Nodes that are uncertain now. */
   readonly uncertain = new Set<Node>();
   readonly #choices = new Map<string, Choice>();
@@ -165,11 +166,43 @@ export class Graph {
   #lengths: number[] = [];
   #index: KeyIndex | undefined;
   readonly #entryOf: (key: string) => Entry | undefined;
-  /** Goes up with every change of what is desired or there. */
-  revision = 0;
 
-  constructor(entryOf: (key: string) => Entry | undefined) {
+  /** Whether it is the graph whose metadata the descriptors' indexes show; a copy is not. */
+  readonly #indexed: boolean;
+
+  constructor(entryOf: (key: string) => Entry | undefined, indexed = true) {
     this.#entryOf = entryOf;
+    this.#indexed = indexed;
+  }
+
+  /** A copy on which something can be tried; what happens to it is not seen here. Not while a plan is being made. */
+  fork(): Graph {
+    const copy = new Graph(this.#entryOf, false);
+    for (const node of this.nodes.values()) {
+      const twin = copy.node(node.key);
+      twin.entry = node.entry;
+      twin.desired = node.desired;
+      twin.applied = node.applied;
+      twin.metadata = node.metadata;
+      twin.bits = node.bits;
+      twin.state = node.state;
+      twin.seq = node.seq;
+      if (node.trouble !== undefined) twin.trouble = { ...node.trouble };
+      if ((node.bits & Bit.uncertain) !== 0) copy.uncertain.add(twin);
+    }
+    const twinOf = (dep: Dependency): Dependency => {
+      if (dep instanceof Node) return copy.node(dep.key);
+      if (dep instanceof Group) return new Group(dep.all, dep.parts.map(twinOf));
+      return copy.#choice(dep.text, dep.prefix, dep.where);
+    };
+    for (const node of this.nodes.values()) {
+      const twin = copy.node(node.key);
+      if (node.parent !== undefined) copy.adopt(copy.node(node.parent.key), twin);
+      if (node.deps.length > 0) copy.setDeps(twin, node.deps.map(twinOf));
+      if (node.appliedDeps === node.deps) copy.setAppliedDeps(twin, twin.deps);
+      else if (node.appliedDeps.length > 0) copy.setAppliedDeps(twin, node.appliedDeps.map(twinOf));
+    }
+    return copy;
   }
 
   get(key: string): Node | undefined {
@@ -178,14 +211,13 @@ export class Graph {
 
   /** The node of a key, made if need be. */
   node(key: string): Node {
-    let node = this.nodes.get(key);
-    if (node === undefined) {
-      node = new Node(key, this.#entryOf(key));
-      this.nodes.set(key, node);
-      this.#index?.add(key);
-    }
-    return node;
+    return this.nodes.ensure(key, this.#make);
   }
+
+  readonly #make = (key: string): Node => {
+    this.#index?.add(key);
+    return new Node(key, this.#entryOf(key));
+  };
 
   /** Keys with a prefix, sorted. */
   *withPrefix(prefix: string): Generator<Node> {
@@ -233,10 +265,13 @@ export class Graph {
         true,
         selector.allOf.map((part) => this.#compileOne(part)),
       );
-    const text = selectorText(selector);
+    return this.#choice(selectorText(selector), selector.prefix, selector.where);
+  }
+
+  #choice(text: string, prefix: string, where: ((key: string) => boolean) | undefined): Choice {
     let choice = this.#choices.get(text);
     if (choice === undefined) {
-      choice = new Choice(text, selector.prefix, selector.where);
+      choice = new Choice(text, prefix, where);
       this.#choices.set(text, choice);
       const same = this.#byPrefix.get(choice.prefix);
       if (same === undefined) this.#byPrefix.set(choice.prefix, [choice]);
@@ -312,10 +347,8 @@ export class Graph {
 
   /** Records what is there (a value and its metadata), or that nothing is. */
   setApplied(node: Node, value: unknown, metadata: unknown, deps: readonly Dependency[]): void {
-    this.revision += 1;
-    if (node.entry !== undefined && node.entry.indexes.size > 0) node.entry.reindex(node.key, node.metadata, metadata);
     node.applied = value;
-    node.metadata = metadata;
+    this.setMetadata(node, metadata);
     this.setAppliedDeps(node, deps);
     this.setExists(node, value !== undefined);
     if ((node.bits & Bit.uncertain) !== 0) this.setUncertain(node, false);
@@ -323,9 +356,16 @@ export class Graph {
     if (value === undefined) node.bits &= ~(Bit.owned | Bit.foreign);
   }
 
+  /** Records what the southbound gave to a value. */
+  setMetadata(node: Node, metadata: unknown): void {
+    const { entry } = node;
+    if (this.#indexed && entry !== undefined && entry.indexes.size > 0)
+      entry.reindex(node.key, node.metadata, metadata);
+    node.metadata = metadata;
+  }
+
   /** Records that we do not know: this may be there. What it rests on must stay until we do. */
   setUnknown(node: Node, value: unknown, deps: readonly Dependency[]): void {
-    this.revision += 1;
     node.applied = value;
     this.setAppliedDeps(node, deps);
     this.setUncertain(node, true);

@@ -13,13 +13,21 @@ import { valueStates, type OperationKind, type ValueState } from './state.js';
 
 /** What started a transaction. */
 export type TransactionKind =
-  'change' | 'full-resync' | 'upstream-resync' | 'downstream-resync' | 'notification' | 'retry' | 'drift' | 'rollback';
+  | 'change'
+  | 'full-resync'
+  | 'upstream-resync'
+  | 'downstream-resync'
+  | 'notification'
+  | 'retry'
+  | 'drift'
+  | 'rollback'
+  | 'late';
 
 /** How a transaction ended. */
 export type TransactionStatus = 'running' | 'done' | 'failed' | 'reverted' | 'aborted' | 'interrupted';
 
 /** Flags of a row. */
-export const RowFlag = { recreate: 1, revert: 2, retry: 4, derived: 8, property: 16, failed: 32 } as const;
+export const RowFlag = { recreate: 1, revert: 2, retry: 4, derived: 8, property: 16, failed: 32, late: 64 } as const;
 
 const kinds: readonly OperationKind[] = ['none', 'create', 'update', 'delete', 'validate', 'retrieve'];
 
@@ -41,11 +49,28 @@ export interface RecordedOperation {
   readonly retry: boolean;
   readonly derived: boolean;
   readonly property: boolean;
+  /** The answer of a call whose time was over; it has been looked up what it came to. */
+  readonly late: boolean;
 }
 
-/** Packs a row's kind, state and flags into one number. */
-export function rowCode(kind: OperationKind, state: number, flags: number): number {
-  return kinds.indexOf(kind) | (state << 4) | (flags << 8);
+/** Packs a row's kind, state, flags and the state before into one number. */
+export function rowCode(kind: OperationKind, state: number, flags: number, before: number): number {
+  return kinds.indexOf(kind) | (state << 4) | (flags << 8) | (before << 16);
+}
+
+/** What was done to a row's value. */
+export function rowKind(code: number): OperationKind {
+  return kinds[code & 15]!;
+}
+
+/** The state a row's value was in then. */
+export function rowState(code: number): number {
+  return (code >> 4) & 15;
+}
+
+/** The state a row's value was in before. */
+export function stateBefore(code: number): number {
+  return (code >> 16) & 15;
 }
 
 /** What one transaction did. */
@@ -124,6 +149,11 @@ export class History {
 
   get size(): number {
     return this.#records.length;
+  }
+
+  /** Every record kept, oldest first. */
+  records(): readonly TransactionRecord[] {
+    return this.#records;
   }
 
   get rows(): number {
@@ -218,14 +248,14 @@ export class History {
     const key = record.keys[row]!;
     const code = record.codes[row]!;
     const schema = this.#entryOf(key)?.descriptor.schema;
-    const flags = code >> 8;
+    const flags = (code >> 8) & 255;
     return {
       seq: record.seq,
       row,
       token: `${record.seq}.${row}`,
       key,
-      operation: kinds[code & 15]!,
-      state: valueStates[(code >> 4) & 15]!,
+      operation: rowKind(code),
+      state: valueStates[rowState(code)]!,
       previous: redact(schema, record.previous[row]),
       value: redact(schema, record.values[row]),
       error: record.errors.get(row),
@@ -234,6 +264,7 @@ export class History {
       retry: (flags & RowFlag.retry) !== 0,
       derived: (flags & RowFlag.derived) !== 0,
       property: (flags & RowFlag.property) !== 0,
+      late: (flags & RowFlag.late) !== 0,
     };
   }
 }

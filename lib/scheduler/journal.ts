@@ -17,6 +17,7 @@ import type { TransactionKind, TransactionRecord, TransactionStatus } from './hi
 import { LogFile, scan } from './log-file.js';
 import { lock } from './lock.js';
 import type { JournalOptions } from './options.js';
+import type { ReadonlyKeyMap } from './key-map.js';
 import { Recovery, type Recovered, type StoredState } from './recovery.js';
 
 /** Entries per frame. */
@@ -156,7 +157,7 @@ export class Journal {
     kind: TransactionKind,
     startedMs: number,
     description: string | undefined,
-    change: ReadonlyMap<string, unknown>,
+    change: ReadonlyKeyMap<unknown>,
     hold: 0 | 1 | 2,
   ): void {
     let entries: StoredEntry[] = [];
@@ -172,7 +173,7 @@ export class Journal {
   }
 
   /** Whether every value of a change can be stored; throws JournalError if one cannot. */
-  check(change: ReadonlyMap<string, unknown>): void {
+  check(change: ReadonlyKeyMap<unknown>): void {
     for (const [key, value] of change) {
       if (value === undefined || isPlain(value)) continue;
       try {

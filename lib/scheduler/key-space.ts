@@ -18,6 +18,8 @@ export class Entry {
   readonly southbound: string;
   readonly concurrency: number;
   readonly batchSize: number;
+  /** How long a call may take, in milliseconds. */
+  readonly limitMs: number;
   readonly secret: boolean;
   readonly retrievable: boolean;
   /** Which operations take many values in one call. */
@@ -33,12 +35,13 @@ export class Entry {
   /** Keys by the term of each metadata index. */
   readonly indexes = new Map<string, Map<string | number, Set<string>>>();
 
-  constructor(descriptor: Descriptor) {
+  constructor(descriptor: Descriptor, limitMs: number) {
     this.descriptor = descriptor;
     this.name = descriptor.name;
     this.southbound = descriptor.southbound ?? 'default';
     this.concurrency = descriptor.concurrency ?? 8;
     this.batchSize = descriptor.batchSize ?? 1000;
+    this.limitMs = descriptor.callTimeoutMs ?? limitMs;
     this.secret = hasSecrets(descriptor.schema);
     const { retrieve, createBatch, updateBatch, removeBatch } = descriptor as { [name in keyof Descriptor]?: unknown };
     this.retrievable = retrieve !== undefined;
@@ -52,10 +55,10 @@ export class Entry {
     this.ours = descriptor.drift?.ours ?? 'repair';
     this.foreign = descriptor.drift?.foreign ?? 'report';
     for (const name of Object.keys(descriptor.indexes ?? {})) this.indexes.set(name, new Map());
-    if (!(this.concurrency >= 1) || !(this.batchSize >= 1)) {
+    if (!(this.concurrency >= 1) || !(this.batchSize >= 1) || !(this.limitMs > 0)) {
       throw new DescriptorError(
         'ERR_SCHEDULER_DESCRIPTOR',
-        `registering descriptor ${this.name}: concurrency and batchSize must be at least 1`,
+        `registering descriptor ${this.name}: concurrency and batchSize must be at least 1, callTimeoutMs more than 0`,
       );
     }
   }
@@ -84,6 +87,12 @@ export class KeySpaces {
   readonly #byName = new Map<string, Entry>();
   readonly #byPrefix = new Map<string, Entry[]>();
   #lengths: number[] = [];
+  readonly #limitMs: number;
+
+  /** `limitMs` is the time limit of calls of descriptors that name none. */
+  constructor(limitMs = Infinity) {
+    this.#limitMs = limitMs;
+  }
 
   /** Every descriptor, in the order of registration. */
   entries(): IterableIterator<Entry> {
@@ -111,7 +120,7 @@ export class KeySpaces {
         `registering descriptor ${descriptor.name}: the key space ${prefix}* is already that of ${(clash ?? others[0]!).name}`,
       );
     }
-    const entry = new Entry(descriptor);
+    const entry = new Entry(descriptor, this.#limitMs);
     this.#byName.set(entry.name, entry);
     this.#byPrefix.set(prefix, [...others, entry]);
     this.#lengths = [...new Set([...this.#byPrefix.keys()].map((known) => known.length))].sort((a, b) => b - a);

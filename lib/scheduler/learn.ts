@@ -8,7 +8,8 @@
 // what was last done to it.
 
 import { unknown as isUnknown } from './planner.js';
-import type { Call, Retrieved } from './descriptor.js';
+import { ask, type AskEnvironment, type Scope } from './ask.js';
+import type { Retrieved } from './descriptor.js';
 import { Bit, type Graph, type Node } from './graph.js';
 import type { Entry } from './key-space.js';
 import type { Selector } from './selector.js';
@@ -37,10 +38,7 @@ export function learn(
   }
   if (existed && node.desired !== undefined && node.applied === node.desired && (node.bits & Bit.uncertain) === 0) {
     if (entry === undefined || entry.equal(node.key, node.desired, value)) {
-      if (metadata !== undefined && metadata !== node.metadata) {
-        entry?.reindex(node.key, node.metadata, metadata);
-        node.metadata = metadata;
-      }
+      if (metadata !== undefined && metadata !== node.metadata) graph.setMetadata(node, metadata);
       if (node.children !== undefined) learnChildren(graph, node, value, surprise);
       return;
     }
@@ -110,54 +108,37 @@ function derivedOf(node: Node, value: unknown): Iterable<{ key: string; value: u
 }
 
 /** What retrieving needs from its caller. */
-export interface LearnEnvironment {
-  readonly graph: Graph;
-  readonly call: Call;
+export interface LearnEnvironment extends AskEnvironment {
   /** What to do with values that are not ours and that nobody asked about. */
   readonly foreign: (node: Node, value: unknown, entry: Entry) => 'learn' | 'skip';
   readonly surprise: Surprise;
 }
 
-async function* all(
-  answer: Iterable<Retrieved<unknown, unknown>> | AsyncIterable<Retrieved<unknown, unknown>>,
-): AsyncGenerator<Retrieved<unknown, unknown>> {
-  for await (const item of answer) yield item;
+/** Learns what has become of these nodes. */
+export async function retrieve(entry: Entry, nodes: readonly Node[], environment: LearnEnvironment): Promise<void> {
+  const { graph, surprise } = environment;
+  const wanted = new Map(nodes.map((node) => [node.key, node]));
+  await ask(entry, { keys: new Set(wanted.keys()) }, environment, (item) => {
+    const node = wanted.get(item.key);
+    if (wanted.delete(item.key)) learn(graph, node!, item.value, item.metadata, item.origin, surprise);
+  });
+  for (const node of wanted.values()) learn(graph, node, undefined, undefined, undefined, surprise);
 }
 
-/** Learns what is there of a key space; of the nodes given only, if any are. */
-export async function retrieve(
-  entry: Entry,
-  nodes: readonly Node[] | undefined,
-  environment: LearnEnvironment,
-): Promise<void> {
-  const { graph, call, surprise } = environment;
-  const answer = await entry.descriptor.retrieve!(
-    { keys: nodes?.map((node) => node.key), desired: (key) => graph.get(key)?.desired },
-    call,
-  );
-  const wanted = nodes === undefined ? undefined : new Set(nodes);
-  const take = (item: Retrieved<unknown, unknown>): void => {
-    if (wanted !== undefined) {
-      const node = graph.get(item.key);
-      if (node === undefined || !wanted.delete(node)) return;
-      learn(graph, node, item.value, item.metadata, item.origin, surprise);
-      return;
-    }
-    takeFound(item, entry, environment);
-  };
-  if (Symbol.iterator in answer) for (const item of answer) take(item);
-  else for await (const item of all(answer)) take(item);
-  if (wanted !== undefined) {
-    for (const node of wanted) learn(graph, node, undefined, undefined, undefined, surprise);
-    return;
-  }
-  for (const node of graph.nodes.values()) {
-    if (node.entry !== entry) continue;
+/** Learns what is there in a scope of a key space, of what we know as well as of what we do not. */
+export async function refresh(entry: Entry, scope: Scope, environment: LearnEnvironment): Promise<void> {
+  const { graph, surprise } = environment;
+  await ask(entry, scope, environment, (item) => takeFound(item, entry, environment));
+  const miss = (node: Node | undefined): void => {
+    if (node?.entry !== entry) return;
     if ((node.bits & Bit.walked) !== 0) node.bits &= ~Bit.walked;
     else if ((node.bits & (Bit.exists | Bit.uncertain | Bit.owned)) !== 0) {
       learn(graph, node, undefined, undefined, undefined, surprise);
     }
-  }
+  };
+  if (scope.keys !== undefined) for (const key of scope.keys) miss(graph.get(key));
+  else if (scope.prefix !== undefined) for (const node of [...graph.withPrefix(scope.prefix)]) miss(node);
+  else for (const node of graph.nodes.values()) miss(node);
 }
 
 function takeFound(item: Retrieved<unknown, unknown>, entry: Entry, environment: LearnEnvironment): void {

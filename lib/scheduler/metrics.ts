@@ -25,6 +25,8 @@ export interface SchedulerMetrics {
   readonly retriesScheduled: number;
   readonly retrieveFailures: number;
   readonly driftFound: number;
+  /** Values of calls that were answered after their time was over. */
+  readonly lateAnswers: number;
   readonly values: Readonly<Record<ValueState, number>>;
   readonly calls: Readonly<Record<string, Readonly<Record<string, Readonly<CallMetrics>>>>>;
   readonly journal: { readonly bytes: number; readonly syncs: number; readonly snapshots: number } | undefined;
@@ -44,6 +46,7 @@ export class Metrics {
   retriesScheduled = 0;
   retrieveFailures = 0;
   driftFound = 0;
+  lateAnswers = 0;
   readonly states = new Array<number>(valueStates.length).fill(0);
   readonly #calls = new Map<Entry, Record<string, CallMetrics>>();
 
@@ -89,6 +92,7 @@ export class Metrics {
       retriesScheduled: this.retriesScheduled,
       retrieveFailures: this.retrieveFailures,
       driftFound: this.driftFound,
+      lateAnswers: this.lateAnswers,
       values: values as Record<ValueState, number>,
       calls: Object.fromEntries([...this.#calls].map(([entry, kinds]) => [entry.name, structuredClone(kinds)])),
       ...rest,

@@ -2,6 +2,7 @@
 
 import type { Clock } from './clock.js';
 import type { Descriptor, DriftPolicy } from './descriptor.js';
+import { KeyMap } from './key-map.js';
 import type { RetryPolicy } from './retry.js';
 
 /** The world on the other side, as far as a scheduler must know it. */
@@ -36,12 +37,19 @@ export interface SchedulerOptions {
   readonly journal?: string | JournalOptions;
   /** How failed operations are tried again unless a transaction says otherwise; default 3 times after 1, 2, 4 s. */
   readonly retry?: RetryPolicy | boolean;
+  /**
+   * How long one call of a descriptor (or a southbound's `identity`) may take, in milliseconds, unless the descriptor says
+   * otherwise; default 60,000. `Infinity`: for ever, and then a call that is never answered holds everything up.
+   */
+  readonly callTimeoutMs?: number;
   /** How many descriptor calls may be under way at once, over all descriptors; default 64. */
   readonly concurrency?: number;
   /** How much history is kept in memory: by age (default 24 h) and rows (default 5,000,000); false: none. */
   readonly history?: false | { readonly ageMs?: number; readonly rows?: number };
   /** What to do before the first transaction: look at the southbound (default), or take it to be empty. */
   readonly startup?: 'resync' | 'none';
+  /** After each transaction, retrieve what it touched and compare; see {@link TransactionOptions.verify}. Default false. */
+  readonly verify?: boolean;
   readonly clock?: Clock;
   /** Gives numbers from 0 to 1, for the jitter of retries. */
   readonly random?: () => number;
@@ -67,14 +75,27 @@ export interface TransactionOptions {
   readonly retry?: RetryPolicy | boolean;
   /** All or nothing: when one of its values fails (or is invalid), everything it did is taken back. */
   readonly atomic?: boolean;
+  /**
+   * Afterwards, retrieve every value it touched and compare it with what is believed. A difference is a failure
+   * (`ERR_SCHEDULER_VERIFY`), and takes an atomic transaction back. Default that of the scheduler.
+   */
+  readonly verify?: boolean;
   /** One call at a time. */
   readonly serial?: boolean;
 }
 
-/** What to look at for drift, and what to do about it. */
-export interface DriftOptions extends TransactionOptions {
+/** A part of the southbound; what is named narrows it down. */
+export interface Part {
   /** Names of descriptors; default all that can retrieve. */
   readonly descriptors?: readonly string[];
+  /** Only keys with this prefix. */
+  readonly prefix?: string;
+  /** Only these keys. */
+  readonly keys?: readonly string[];
+}
+
+/** What to look at for drift, and what to do about it. */
+export interface DriftOptions extends TransactionOptions, Part {
   /** In place of what the descriptors say. */
   readonly policy?: DriftPolicy | { readonly ours?: DriftPolicy; readonly foreign?: DriftPolicy };
 }
@@ -94,8 +115,8 @@ export interface Drift {
 }
 
 /** The keys and values of a change, in order. */
-export function changeMap(change: Change): Map<string, unknown> {
-  const map = new Map<string, unknown>();
+export function changeMap(change: Change): KeyMap<unknown> {
+  const map = new KeyMap<unknown>();
   for (const key of change.delete ?? []) map.set(key, undefined);
   const set = change.set ?? {};
   const pairs = Symbol.iterator in set ? set : Object.entries(set);

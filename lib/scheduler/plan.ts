@@ -12,7 +12,9 @@
 // one `group` (values that depend on each other) run one after the other and count for others only together.
 
 import type { Node } from './graph.js';
+import type { ResyncKind } from './resync.js';
 import { deepEqual } from './equal.js';
+import type { ReadonlyKeyMap } from './key-map.js';
 import { redact } from './redact.js';
 
 /** What an operation of a plan does. A `gate` does nothing: others wait for it, and it for many. */
@@ -71,9 +73,17 @@ export class Plan {
   /** Values that stay pending. */
   readonly waiting: readonly Waiting[];
   /** The change it is a plan for; not shown. */
-  readonly change: ReadonlyMap<string, unknown>;
+  readonly change: ReadonlyKeyMap<unknown> | undefined;
+  /** The resync it is a plan for; undefined: a change. */
+  readonly resync: ResyncKind | undefined;
 
-  constructor(steps: readonly Step[], waiting: readonly Waiting[], change: ReadonlyMap<string, unknown>) {
+  constructor(
+    steps: readonly Step[],
+    waiting: readonly Waiting[],
+    change: ReadonlyKeyMap<unknown> | undefined,
+    resync?: ResyncKind,
+  ) {
+    this.resync = resync;
     this.steps = steps;
     this.waiting = waiting;
     this.change = change;

@@ -12,6 +12,7 @@ import type { Run } from './engine.js';
 import type { TransactionKind, TransactionRecord } from './history.js';
 import type { TransactionOptions } from './options.js';
 import type { TransactionResult } from './result.js';
+import type { ReadonlyKeyMap } from './key-map.js';
 import type { FullRetryPolicy } from './retry.js';
 
 /** What a transaction does once it is its turn; fills in the rest of the work order. */
@@ -22,7 +23,7 @@ export interface Work {
   /** Which retry it is; 0: none. */
   readonly attempt: number;
   /** Desired values that change; known before it runs. */
-  readonly change: ReadonlyMap<string, unknown> | undefined;
+  readonly change: ReadonlyKeyMap<unknown> | undefined;
   /** It is taken back unless it is confirmed. */
   readonly confirm: boolean;
 }
@@ -65,6 +66,11 @@ export class Transaction {
       this.#run.stop ??= why;
       this.#controller?.abort(this.givenUp());
     } else this.onGivenUp?.();
+  }
+
+  /** Stops it: nothing more is started. */
+  abort(): void {
+    this.#stop('aborted');
   }
 
   /** Why it should not begin, if it should not. */

@@ -3,12 +3,14 @@
 //
 //   look (retrieve, identity)  ->  differences  ->  repair: seed   adopt: desire it   report: freeze, say   ignore: freeze
 
-import type { DriftPolicy } from './descriptor.js';
+import type { Scope } from './ask.js';
+import { prefixOf, type DriftPolicy } from './descriptor.js';
 import type { Engine, Run } from './engine.js';
 import { Bit, type Node } from './graph.js';
 import type { Entry, KeySpaces } from './key-space.js';
+import { within } from './limits.js';
 import { learn, type LearnEnvironment } from './learn.js';
-import type { Drift, DriftOptions, Notification, Southbound } from './options.js';
+import type { Drift, DriftOptions, Notification, Part, Southbound } from './options.js';
 import { operationError } from './engine.js';
 
 /** What a look at the southbound came to. */
@@ -25,16 +27,26 @@ export class Truth {
   readonly #engine: Engine;
   readonly #spaces: KeySpaces;
   readonly #southbounds: Readonly<Record<string, Southbound>>;
+  readonly #limitMs: number;
   /** The instance last seen of each southbound. */
   readonly identities = new Map<string, string>();
   /** The transaction in which each southbound's instance was last looked at. */
   readonly #seen = new Map<string, number>();
   onIdentity: ((southbound: string, identity: string) => void) | undefined;
 
-  constructor(engine: Engine, spaces: KeySpaces, southbounds: Readonly<Record<string, Southbound>>) {
+  constructor(engine: Engine, spaces: KeySpaces, southbounds: Readonly<Record<string, Southbound>>, limitMs: number) {
+    this.#limitMs = limitMs;
     this.#engine = engine;
     this.#spaces = spaces;
     this.#southbounds = southbounds;
+  }
+
+  /** The same truth over another graph. What it sees is not remembered here. */
+  fork(engine: Engine): Truth {
+    const copy = new Truth(engine, this.#spaces, this.#southbounds, this.#limitMs);
+    for (const [name, identity] of this.identities) copy.identities.set(name, identity);
+    for (const [name, seq] of this.#seen) copy.#seen.set(name, seq);
+    return copy;
   }
 
   /** Looks at everything, for a resync: what differs is repaired whatever the drift policy. */
@@ -77,9 +89,8 @@ export class Truth {
       return 'learn';
     });
     await this.#checkIdentities(run, environment, false);
-    for (const entry of this.#spaces.retrieveOrder()) {
-      if (!entry.retrievable || options.descriptors?.includes(entry.name) === false) continue;
-      await this.#engine.refresh(run, entry, environment);
+    for (const [entry, scope] of scopes(this.#spaces, options)) {
+      await this.#engine.refresh(run, entry, environment, scope);
     }
     for (const node of surprises) {
       const policy = policyOf(node.entry ?? node.parent?.entry);
@@ -157,7 +168,8 @@ export class Truth {
       const source = this.#southbounds[name];
       if (source?.identity !== undefined) {
         try {
-          identity = await source.identity();
+          const what = `asking southbound ${name} who it is`;
+          identity = await within(this.#engine.limits, this.#limitMs, source.identity(), what);
         } catch (error) {
           const shown = operationError(undefined, 'retrieve', `the identity of southbound ${name}`, [], error);
           const entry = blind.find((candidate) => candidate.southbound === name);
@@ -198,6 +210,27 @@ export class Truth {
       }
     }
   }
+}
+
+/** The retrievable key spaces that a look at some part of the southbound concerns, in order, and what is wanted of each. */
+export function scopes(spaces: KeySpaces, part: Part): [Entry, Scope][] {
+  const { descriptors, prefix, keys } = part;
+  const found: [Entry, Scope][] = [];
+  const byEntry = new Map<Entry | undefined, Set<string>>();
+  for (const key of keys ?? []) {
+    const entry = spaces.find(key);
+    const same = byEntry.get(entry);
+    if (same === undefined) byEntry.set(entry, new Set([key]));
+    else same.add(key);
+  }
+  for (const entry of spaces.retrieveOrder()) {
+    if (!entry.retrievable || descriptors?.includes(entry.name) === false) continue;
+    const space = prefixOf(entry.descriptor.keys);
+    if (prefix !== undefined && !space.startsWith(prefix) && !prefix.startsWith(space)) continue;
+    if (keys !== undefined && !byEntry.has(entry)) continue;
+    found.push([entry, { prefix, keys: byEntry.get(entry) }]);
+  }
+  return found;
 }
 
 function policies(options: DriftOptions): (entry: Entry | undefined) => { ours: DriftPolicy; foreign: DriftPolicy } {

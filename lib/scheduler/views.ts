@@ -1,6 +1,5 @@
 // What people see of the graph: status, dumps, explanations, drawings. Everything passes through redaction here.
 
-import type { Engine } from './engine.js';
 import { Bit, dependencyText, eachDependant, eachLeaf, Node, type Graph } from './graph.js';
 import { rowCode, type History, type TransactionRecord } from './history.js';
 import type { Entry } from './key-space.js';
@@ -9,6 +8,12 @@ import type { Waiting } from './plan.js';
 import { unmetOf } from './planner.js';
 import { redact } from './redact.js';
 import { State, valueStates, type Reason, type ValueState, type ValueStatus } from './state.js';
+
+/** What the views look at: a graph, and the state each of its nodes is in. */
+export interface Shown {
+  readonly graph: Graph;
+  stateOf(node: Node): number;
+}
 
 /** The prefix of a registered descriptor. */
 export function prefixOfEntry(entry: Entry): string {
@@ -47,14 +52,14 @@ export function* dump(
 }
 
 /** See {@link Scheduler.status}. */
-export function status(engine: Engine, key: string): ValueStatus {
+export function status(engine: Shown, key: string): ValueStatus {
   const node = engine.graph.get(key);
   if (node !== undefined) return statusOf(engine, node);
   return { key, state: 'nonexistent', descriptor: undefined, derivedFrom: undefined, seq: -1, reasons: [] };
 }
 
 /** The status of a node. */
-export function statusOf(engine: Engine, node: Node): ValueStatus {
+export function statusOf(engine: Shown, node: Node): ValueStatus {
   const state = engine.stateOf(node);
   return {
     key: node.key,
@@ -136,7 +141,7 @@ export function reasonText(reason: Reason): string {
 }
 
 /** Values that a plan leaves pending. */
-export function waiting(engine: Engine, nodes: readonly Node[]): Waiting[] {
+export function waiting(engine: Shown, nodes: readonly Node[]): Waiting[] {
   const found: Waiting[] = [];
   for (const node of nodes) {
     if (node.desired === undefined || (node.bits & Bit.exists) !== 0) continue;
@@ -158,20 +163,20 @@ export function noteInvalid(node: Node | undefined, record: TransactionRecord): 
   if (node === undefined) return;
   if ((node.bits & Bit.invalid) !== 0) {
     const text = reasonsOf(node, 'invalid').map(reasonText).join('; ');
-    record.add(node.key, rowCode('validate', State.invalid, 0), undefined, node.desired, text);
+    record.add(node.key, rowCode('validate', State.invalid, 0, node.state), undefined, node.desired, text);
   }
   for (const child of node.children ?? []) noteInvalid(child, record);
 }
 
 /** See {@link Scheduler.explain}. */
-export function explain(engine: Engine, history: History, key: string): string {
+export function explain(engine: Shown, history: History, key: string): string {
   const lines: string[] = [];
   describe(engine, history, key, '', lines, new Set());
   return `${lines.join('\n')}\n`;
 }
 
 function describe(
-  engine: Engine,
+  engine: Shown,
   history: History,
   key: string,
   indent: string,
@@ -249,7 +254,7 @@ interface Drawing {
   readonly edges: { from: string; to: string; relation: 'depends on' | 'derived from' }[];
 }
 
-function draw(engine: Engine, prefix: string): Drawing {
+function draw(engine: Shown, prefix: string): Drawing {
   const ids = new Map<string, string>();
   const drawing: Drawing = { nodes: [], edges: [] };
   const id = (key: string, state: ValueState, descriptor: string | undefined, value: unknown): string => {
@@ -286,7 +291,7 @@ function draw(engine: Engine, prefix: string): Drawing {
 }
 
 /** See {@link Scheduler.export}. */
-export function exportGraph(engine: Engine, format: 'dot' | 'mermaid' | 'json', prefix: string): string {
+export function exportGraph(engine: Shown, format: 'dot' | 'mermaid' | 'json', prefix: string): string {
   const { nodes, edges } = draw(engine, prefix);
   if (format === 'json') {
     const plain = (_name: string, value: unknown): unknown => {

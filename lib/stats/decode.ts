@@ -15,16 +15,19 @@ export interface WordReader<N extends StatsNumber> {
   readonly zero: N;
 }
 
-/** Exact. */
+/** Exact. Most counters are 0: that is one value, not one each. */
 export const bigWords: WordReader<bigint> = {
-  one: (capture, index) => capture.words[index]!,
+  one: ({ words, halves }, index) => (halves[index * 2] === 0 && halves[index * 2 + 1] === 0 ? 0n : words[index]!),
   of: (value) => value,
   zero: 0n,
 };
 
 /** As the nearest number: exact up to 2^53. */
 export const numberWords: WordReader<number> = {
-  one: (capture, index) => capture.halves[index * 2]! + capture.halves[index * 2 + 1]! * 0x1_0000_0000,
+  one: ({ halves }, index) => {
+    const high = halves[index * 2 + 1]!;
+    return high === 0 ? halves[index * 2]! : halves[index * 2]! + high * 0x1_0000_0000;
+  },
   of: Number,
   zero: 0,
 };
@@ -48,12 +51,19 @@ export function decode<N extends StatsNumber>(
     if (slot !== undefined && (target < 0 || directory.types[target] !== EntryType.histogram)) {
       const vector = capture.vectors[slot]!;
       if (vector.problem !== undefined) return { type: 'corrupt', name, index, problem: vector.problem };
-      const link = target < 0 ? undefined : { name: directory.names[target]!, column };
+      const link = target < 0 ? undefined : directory.link(index);
       if (vector.plan.words === 1) {
         return { type: 'simpleColumn', name, index, link, value: columnOf(capture, vector, column, 0, reader) };
       }
       const packets = columnOf(capture, vector, column, 0, reader);
-      return { type: 'combinedColumn', name, index, link, packets, bytes: columnOf(capture, vector, column, 1, reader) };
+      return {
+        type: 'combinedColumn',
+        name,
+        index,
+        link,
+        packets,
+        bytes: columnOf(capture, vector, column, 1, reader),
+      };
     }
     return decodeWhole(capture, target, name, index, reader);
   }
@@ -70,19 +80,26 @@ export function columnOf<N extends StatsNumber>(
 ): N[] {
   const { starts, lengths, plan } = vector;
   const place = plan.places === undefined ? column : plan.places.get(column)!;
-  const values: N[] = [];
+  // Of exactly this length: an array that grows has room for 17, and there may be hundreds of thousands of these.
+  const values = new Array<N>(starts.length);
   for (let thread = 0; thread < starts.length; thread++) {
-    values.push(place < lengths[thread]! ? reader.one(capture, starts[thread]! + place * plan.words + part) : reader.zero);
+    values[thread] =
+      place < lengths[thread]! ? reader.one(capture, starts[thread]! + place * plan.words + part) : reader.zero;
   }
   return values;
 }
 
-function matrix<N extends StatsNumber>(capture: Capture, vector: CapturedVector, part: 0 | 1, reader: WordReader<N>): N[][] {
+function matrix<N extends StatsNumber>(
+  capture: Capture,
+  vector: CapturedVector,
+  part: 0 | 1,
+  reader: WordReader<N>,
+): N[][] {
   const { words } = vector.plan;
   return vector.starts.map((start, thread) => {
     const length = vector.lengths[thread]!;
-    const row: N[] = [];
-    for (let i = 0; i < length; i++) row.push(reader.one(capture, start + i * words + part));
+    const row = new Array<N>(length);
+    for (let i = 0; i < length; i++) row[i] = reader.one(capture, start + i * words + part);
     return row;
   });
 }

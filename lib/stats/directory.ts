@@ -46,6 +46,7 @@ export class Directory {
   /** Entries that may change without a new epoch. */
   readonly unsettled: readonly number[];
   #byName: Map<string, number> | undefined;
+  readonly #links: { readonly name: string; readonly column: number }[] = [];
   readonly #selections = new Map<string, Selection>();
 
   /** Reads it, within `Access.read`. `before` lends the names that are still the same. */
@@ -74,7 +75,8 @@ export class Directory {
       if (before === undefined || index >= before.length) unsettled.push(index);
       const nameAt = at + layout.entryName;
       const known = before?.names[index];
-      names[index] = known !== undefined && known !== '' && isText(bytes, nameAt, known) ? known : memory.text(nameAt, nameBytes);
+      names[index] =
+        known !== undefined && known !== '' && isText(bytes, nameAt, known) ? known : memory.text(nameAt, nameBytes);
       if (code === EntryType.symlink) {
         this.targets[index] = u32[at / 4 + 2]!;
         this.columns[index] = u32[at / 4 + 3]!;
@@ -82,7 +84,8 @@ export class Directory {
     }
     this.names = names;
     // All of them are new to the first reader; only the last ones can still be under way.
-    this.unsettled = before === undefined ? unsettled.filter((index) => names[index] === '' || index >= length - 64) : unsettled;
+    this.unsettled =
+      before === undefined ? unsettled.filter((index) => names[index] === '' || index >= length - 64) : unsettled;
   }
 
   /** Whether the segment still has this directory. */
@@ -99,9 +102,11 @@ export class Directory {
       const name = this.names[index]!;
       if (name === '') continue;
       const nameAt = at + layout.entryName;
-      if (!isText(memory.bytes, nameAt, name) && memory.text(nameAt, layout.entryBytes - layout.entryName) !== name) return false;
+      if (!isText(memory.bytes, nameAt, name) && memory.text(nameAt, layout.entryBytes - layout.entryName) !== name)
+        return false;
       if (code !== EntryType.symlink) continue;
-      if (memory.u32[at / 4 + 2] !== this.targets[index] || memory.u32[at / 4 + 3] !== this.columns[index]) return false;
+      if (memory.u32[at / 4 + 2] !== this.targets[index] || memory.u32[at / 4 + 3] !== this.columns[index])
+        return false;
     }
     return true;
   }
@@ -125,7 +130,15 @@ export class Directory {
     const type = typeName(code);
     const name = this.names[index]!;
     if (code !== EntryType.symlink) return { name, index, type };
-    return { name, index, type, link: { name: this.names[this.targets[index]!] ?? '', column: this.columns[index]! } };
+    return { name, index, type, link: this.link(index) };
+  }
+
+  /** The target of a symlink, made once. */
+  link(index: number): { readonly name: string; readonly column: number } {
+    return (this.#links[index] ??= Object.freeze({
+      name: this.names[this.targets[index]!] ?? '',
+      column: this.columns[index]!,
+    }));
   }
 
   /** The entries that match any of the patterns; all entries when there are none. */

@@ -94,9 +94,9 @@ export function metrics(source: StatsSource | Snapshot, options: MetricsOptions 
 
 type FamilyType = 'counter' | 'gauge' | 'histogram';
 
-/** Collects lines; counts series. */
+/** Collects lines; counts series. One long text: joining a list of many lines would cost as much as making them. */
 class MetricsText {
-  readonly lines: string[] = [];
+  #text = '';
   readonly #openMetrics: boolean;
   readonly #common: string;
   readonly #maxSeries: number;
@@ -118,8 +118,11 @@ class MetricsText {
   }
 
   /** Begins a family: `add` writes one series. Counters are given without `_total`. */
-  family(name: string, type: FamilyType, help: string): { add: (labels: string, value: number, suffix?: string) => void } {
-    const { lines } = this;
+  family(
+    name: string,
+    type: FamilyType,
+    help: string,
+  ): { add: (labels: string, value: number, suffix?: string) => void } {
     const sample = type === 'counter' ? `${name}_total` : name;
     const said = this.#openMetrics ? name : sample;
     let begun = false;
@@ -133,14 +136,14 @@ class MetricsText {
         if (!begun) {
           begun = true;
           this.#families.add(name);
-          lines.push(`# HELP ${said} ${help}`, `# TYPE ${said} ${type}`);
+          this.#text += `# HELP ${said} ${help}\n# TYPE ${said} ${type}\n`;
           if (this.#openMetrics) {
             const unit = /_(bytes|seconds)$/.exec(name)?.[1];
-            if (unit !== undefined) lines.push(`# UNIT ${said} ${unit}`);
+            if (unit !== undefined) this.#text += `# UNIT ${said} ${unit}\n`;
           }
         }
         const both = labels === '' ? this.#common : this.#common === '' ? labels : `${this.#common},${labels}`;
-        lines.push(both === '' ? `${sample}${suffix} ${value}` : `${sample}${suffix}{${both}} ${value}`);
+        this.#text += both === '' ? `${sample}${suffix} ${value}\n` : `${sample}${suffix}{${both}} ${value}\n`;
       },
     };
   }
@@ -153,10 +156,13 @@ class MetricsText {
     if (this.#dropped > 0) {
       const dropped = this.#dropped;
       this.#series = -1;
-      this.family('vpp_metrics_dropped_series', 'gauge', 'Series that were left out because of maxSeries.').add('', dropped);
+      this.family('vpp_metrics_dropped_series', 'gauge', 'Series that were left out because of maxSeries.').add(
+        '',
+        dropped,
+      );
     }
-    if (this.#openMetrics) this.lines.push('# EOF');
-    return `${this.lines.join('\n')}\n`;
+    if (this.#openMetrics) this.#text += '# EOF\n';
+    return this.#text;
   }
 }
 
@@ -187,7 +193,12 @@ function writeSystem(text: MetricsText, snapshot: Snapshot): void {
   };
   one('vpp_heartbeats', 'counter', 'Updates of the collectors of VPP.', system.heartbeat);
   one('vpp_boot_time_seconds', 'gauge', 'When VPP was started.', system.bootTime);
-  one('vpp_last_stats_clear_time_seconds', 'gauge', 'When counters were last cleared; 0: never.', system.lastStatsClear);
+  one(
+    'vpp_last_stats_clear_time_seconds',
+    'gauge',
+    'When counters were last cleared; 0: never.',
+    system.lastStatsClear,
+  );
   one('vpp_worker_threads', 'gauge', 'Worker threads, without the main thread.', system.workers);
   one('vpp_vector_rate', 'gauge', 'Packets of a call of a node, on average over the workers.', system.vectorRate);
   const perThread = (name: string, help: string, values: readonly number[]) => {
@@ -238,7 +249,11 @@ function writeInterfaces(text: MetricsText, snapshot: Snapshot, options: Metrics
   for (const counter of SIMPLE_INTERFACE_COUNTERS) {
     const vector = snapshot.vector(`/if/${counter}`);
     if (vector === undefined) continue;
-    const family = text.family(`vpp_interface_${metricName(counter)}`, 'counter', `Counter ${counter} of the interface, packets.`);
+    const family = text.family(
+      `vpp_interface_${metricName(counter)}`,
+      'counter',
+      `Counter ${counter} of the interface, packets.`,
+    );
     for (const { swIfIndex, labels } of labelled) addColumn(family, labels, vector, swIfIndex, 0, perThread);
   }
 }
@@ -282,11 +297,13 @@ function writeErrors(text: MetricsText, snapshot: Snapshot, options: MetricsOpti
 }
 
 /** What has metrics of its own. */
-const known = /^\/(if|interfaces|err|nodes|node|mem|buffer-pools)\/|^\/sys\/(node\/|heartbeat$|last_stats_clear$|boottime$|num_worker_threads$|vector_rate|loops_per_worker$)/;
+const known =
+  /^\/(if|interfaces|err|nodes|node|mem|buffer-pools)\/|^\/sys\/(node\/|heartbeat$|last_stats_clear$|boottime$|num_worker_threads$|vector_rate|loops_per_worker$)/;
 
 function writeOthers(text: MetricsText, snapshot: Snapshot, options: MetricsOptions): void {
   const { perThread = false, extra } = options;
-  const wanted = extra === undefined ? undefined : new Set(snapshot.capture.directory.select(patternList(extra)).indices);
+  const wanted =
+    extra === undefined ? undefined : new Set(snapshot.capture.directory.select(patternList(extra)).indices);
   const { directory, plan } = snapshot.capture;
   for (const index of plan.entries) {
     const entry = directory.names[index]!;

@@ -54,6 +54,7 @@ export interface BufferPool {
 export function bufferPoolsOf(snapshot: Snapshot): BufferPool[] {
   const pools = new Map<string, { cached: number; used: number; available: number }>();
   for (const entry of snapshot.names()) {
+    if (!entry.startsWith('/buffer-pools/')) continue;
     const [, name, what] = /^\/buffer-pools\/(.*)\/(cached|used|available)$/.exec(entry) ?? [];
     if (name === undefined) continue;
     const value = snapshot.getNumbers(entry);
@@ -81,6 +82,7 @@ export interface MemoryHeap {
 export function memoryHeapsOf(snapshot: Snapshot): MemoryHeap[] {
   const heaps: MemoryHeap[] = [];
   for (const entry of snapshot.names()) {
+    if (!entry.startsWith('/mem/')) continue;
     const [, name] = /^\/mem\/([^/]+)$/.exec(entry) ?? [];
     const vector: CopiedVector | undefined = name === undefined ? undefined : snapshot.vector(entry);
     if (name === undefined || vector === undefined) continue;

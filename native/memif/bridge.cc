@@ -40,6 +40,8 @@ size_t largest_ring(const std::array<BridgeSide, 2>& sides) {
 Bridge::Bridge(BridgeSide a, BridgeSide b, int spin_us, int notify)
     : sides_{std::move(a), std::move(b)}, spin_us_(spin_us), notify_(notify) {
   size_t largest = largest_ring(sides_);
+  for (size_t side : {0, 1})
+    waiting_[side].resize(sides_[side].rx.size());
   in_.resize(largest);
   out_.resize(largest);
 }
@@ -124,12 +126,21 @@ bool Bridge::move(int from) {
   bool moved = false;
   for (size_t i = 0; i < source.rx.size(); i++) {
     size_t t = i % target.tx.size();
-    moved = move_burst(from, source.rx[i], target.tx[t], target.tx_events[t].get()) || moved;
+    moved = move_burst(from, i, target.tx[t], target.tx_events[t].get()) || moved;
   }
   return moved;
 }
 
-bool Bridge::move_burst(int from, Queue& rx, Queue& tx, int tx_event) {
+// Whether all that the other side has ever posted has been free for so long that no more will come.
+bool Bridge::waited_enough(int from, size_t queue, const Queue& tx, size_t room) {
+  Waiting& waiting = waiting_[static_cast<size_t>(from)][queue];
+  auto now = Clock::now();
+  if (!waiting.yes || waiting.room != room) waiting = {true, room, now};
+  return room == tx.most_free() && now - waiting.since >= kPatience;
+}
+
+bool Bridge::move_burst(int from, size_t queue, Queue& tx, int tx_event) {
+  Queue& rx = sides_[static_cast<size_t>(from)].rx[queue];
   Violation violation = Violation::none;
   size_t received = rx.peek(in_.data(), kBurst, &violation);
   if (violation != Violation::none) accuse(from, violation);
@@ -176,7 +187,8 @@ bool Bridge::move_burst(int from, Queue& rx, Queue& tx, int tx_event) {
           continue;
         }
       }
-      if (used == 0 && room == tx.size()) { // the whole ring is free and it still does not fit
+      // All of it is free, and still it does not fit.
+      if (used == 0 && room > 0 && (room == tx.size() || waited_enough(from, queue, tx, room))) {
         counters_[static_cast<size_t>(from)].too_long.fetch_add(1, std::memory_order_relaxed);
         taken = last + 1;
         continue;
@@ -214,6 +226,7 @@ bool Bridge::move_burst(int from, Queue& rx, Queue& tx, int tx_event) {
     counters.kicks.fetch_add(1, std::memory_order_relaxed);
     if (!sys::kick(tx_event)) accuse(1 - from, Violation::doorbell);
   }
+  if (taken > 0) waiting_[static_cast<size_t>(from)][queue].yes = false;
   rx.release(taken);
   counters.packets.fetch_add(packets, std::memory_order_relaxed);
   counters.bytes.fetch_add(bytes, std::memory_order_relaxed);

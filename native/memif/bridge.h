@@ -2,7 +2,9 @@
 //
 // Each receive queue of one side feeds a transmit queue of the other (queue i to i modulo their number). A
 // packet that finds the other ring full stays where it is: nothing is dropped, the sender sees its own ring
-// fill up. A packet that can never fit is dropped and counted.
+// fill up. A packet that can never fit is dropped and counted: one longer than the whole ring, or, where the
+// other side never posts buffers in all of its slots, longer than all it has ever posted. The latter takes a
+// second to be believed.
 //
 //   spinning --(no packet for spin_us)--> unmask, look again --> waiting on the eventfds --(kick)--> spinning
 //                                                 \--(a packet waits for room)--> looking every millisecond
@@ -56,13 +58,22 @@ public:
 private:
   void run();
   bool move(int from);
-  bool move_burst(int from, Queue& rx, Queue& tx, int tx_event);
+  bool move_burst(int from, size_t queue, Queue& tx, int tx_event);
+  bool waited_enough(int from, size_t queue, const Queue& tx, size_t room);
   void wait_for_packets();
   bool drain_doorbells(int timeout_ms);
   void look_for_lost_memory();
   void accuse(int side, Violation violation);
 
+  // Of a receive queue: since when its first packet has been too long for the room there is.
+  struct Waiting {
+    bool yes = false;
+    size_t room = 0;
+    std::chrono::steady_clock::time_point since;
+  };
+
   static constexpr size_t kBurst = 256;
+  static constexpr auto kPatience = std::chrono::seconds(1);
   std::array<BridgeSide, 2> sides_;
   std::array<BridgeCounters, 2> counters_;
   int spin_us_;
@@ -73,6 +84,7 @@ private:
   std::atomic<bool> stopping_{false};
   std::atomic<int> violator_{-1};
   std::atomic<Violation> violation_{Violation::none};
+  std::array<std::vector<Waiting>, 2> waiting_;
   std::vector<Segment> in_;
   std::vector<Segment> out_;
   unsigned guard_hits_ = 0; // of the process, when we last looked

@@ -59,8 +59,8 @@ private:
 
   Step refuse(Reason reason, std::string text, sys::SysError error = {});
   Step init(const uint8_t* message);
-  Step add_region(const AddRegion& wanted, sys::Fd fd);
-  Step add_ring(const AddRing& wanted, sys::Fd fd);
+  Step add_region(const AddRegion& wanted, sys::ForeignFd fd);
+  Step add_ring(const AddRing& wanted, sys::ForeignFd fd);
   Step connect(const uint8_t* message);
   std::optional<std::string> overlap() const;
 

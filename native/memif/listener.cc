@@ -80,7 +80,8 @@ void Listener::detach(Interface& interface) {
 Hello Listener::hello() const {
   Hello hello;
   hello.name = app_name_;
-  // HELLO comes before we know which interface is meant: it promises what the most generous one here takes.
+  // HELLO comes before we know which interface is meant: it promises what the most generous one here takes,
+  // and the others keep that promise.
   uint16_t s2m = 1;
   uint16_t m2s = 1;
   for (const auto& entry : interfaces_) {

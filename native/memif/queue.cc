@@ -97,6 +97,7 @@ size_t Queue::reserve(Segment* out, size_t max, Violation* violation) {
     return 0;
   }
   size_t free = server_ ? used : ring_.size() - used;
+  most_free_ = std::max(most_free_, free);
   size_t count = std::min(free, max);
   for (size_t i = 0; i < count; i++) {
     uint32_t slot = ring_.slot(static_cast<uint16_t>(state_.next + i));

@@ -54,6 +54,8 @@ public:
 
   Ring& ring() { return ring_; }
   int event() const { return event_; }
+  // The most buffers that were free for sending at any time.
+  size_t most_free() const { return most_free_; }
   // Whether some of the memory was taken away under us: what the ring says since then means nothing.
   bool memory_lost() const;
   const QueueState& state() const { return state_; }
@@ -68,6 +70,7 @@ private:
   uint32_t buffer_size_;
   int event_;
   QueueState state_;
+  size_t most_free_ = 0;
   uint16_t own_ = 0; // the index we publish: receiving client: head; receiving server: tail; ...
   std::vector<std::shared_ptr<sys::Mapping>>
       regions_; // alive as long as the queue, whatever becomes of the session

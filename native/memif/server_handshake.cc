@@ -58,7 +58,7 @@ Step ServerHandshake::receive(sys::ReceivedMessage& received) {
     step.over = Failure{Reason::peer_refused, parse_disconnect(message).text, {}};
     return step;
   }
-  sys::Fd fd = received.fds.empty() ? sys::Fd() : std::move(received.fds[0]);
+  sys::ForeignFd fd = received.fds.empty() ? sys::ForeignFd() : std::move(received.fds[0]);
   switch (state_) {
   case State::awaiting_init:
     if (type == static_cast<uint16_t>(MessageType::init)) return init(message);
@@ -98,7 +98,7 @@ Step ServerHandshake::init(const uint8_t* message) {
   return {{{emit_ack()}}, {}, false};
 }
 
-Step ServerHandshake::add_region(const AddRegion& wanted, sys::Fd fd) {
+Step ServerHandshake::add_region(const AddRegion& wanted, sys::ForeignFd fd) {
   auto what = "region " + number(wanted.index) + ": ";
   if (!session_.s2m.empty() || !session_.m2s.empty())
     return refuse(Reason::region, what + "added after a ring");
@@ -135,15 +135,18 @@ Step ServerHandshake::add_region(const AddRegion& wanted, sys::Fd fd) {
   if (error) {
     return refuse(Reason::region, what + "cannot be mapped", error);
   }
-  region.fd = std::move(fd);
+  region.fd = fd.trust();
   total_size_ += wanted.size;
   session_.regions.push_back(std::move(region));
   return {{{emit_ack()}}, {}, false};
 }
 
-Step ServerHandshake::add_ring(const AddRing& wanted, sys::Fd fd) {
+Step ServerHandshake::add_ring(const AddRing& wanted, sys::ForeignFd fd) {
   auto& rings = wanted.s2m ? session_.s2m : session_.m2s;
-  uint16_t most = wanted.s2m ? options_.s2m_rings : options_.m2s_rings;
+  // HELLO came before we knew which interface it would be: its promise holds, also where this one asks for
+  // fewer rings.
+  uint32_t promised = (wanted.s2m ? hello_.max_s2m_ring : hello_.max_m2s_ring) + 1u;
+  uint32_t most = std::max<uint32_t>(promised, wanted.s2m ? options_.s2m_rings : options_.m2s_rings);
   auto what = std::string(wanted.s2m ? "S2M" : "M2S") + " ring " + number(wanted.index) + ": ";
   if (wanted.index != rings.size())
     return refuse(Reason::ring, what + "the next index is " + number(rings.size()));
@@ -173,7 +176,7 @@ Step ServerHandshake::add_ring(const AddRing& wanted, sys::Fd fd) {
   place.region = wanted.region;
   place.offset = wanted.offset;
   place.log2_size = wanted.log2_ring_size;
-  place.event = std::move(fd);
+  place.event = fd.trust();
   rings.push_back(std::move(place));
   return {{{emit_ack()}}, {}, false};
 }

@@ -42,8 +42,11 @@ const char* reason_name(Reason reason) {
 }
 
 bool Session::memory_lost() const {
-  return std::any_of(regions.begin(), regions.end(),
-                     [](const Region& r) { return r.mapping && r.mapping->lost(); });
+  // Where nobody has touched what is missing, or another thread has through a mapping of its own, the file
+  // tells it.
+  return std::any_of(regions.begin(), regions.end(), [](const Region& r) {
+    return (r.mapping && r.mapping->lost()) || sys::has_shrunk(r.fd.get(), r.size);
+  });
 }
 
 Failure PacketMemory::create(uint32_t buffer_size, uint64_t buffers, std::shared_ptr<PacketMemory>* out) {

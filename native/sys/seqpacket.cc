@@ -2,6 +2,7 @@
 
 #include <fcntl.h>
 #include <poll.h>
+#include <sys/file.h>
 #include <sys/stat.h>
 
 #include <cerrno>
@@ -26,6 +27,22 @@ bool somebody_listens(const UnixAddress& address) {
     return errno != ECONNREFUSED && errno != ENOENT;
   }
   return true;
+}
+
+// Keeps others who listen in the same folder out until this one has bound and listens: between the two, and
+// between a look at a stale file and its removal, its socket looks like one that nobody listens on. The lock
+// is on the folder itself, so nothing is left behind. Who holds it for long is not one of us, and is not
+// waited for.
+Fd lock_folder_of(const UnixAddress& address) {
+  std::string path = address.path();
+  size_t slash = path.rfind('/');
+  std::string folder = slash == std::string::npos ? "." : path.substr(0, slash + 1);
+  Fd lock(::open(folder.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+  for (int i = 0; lock.valid() && i < 500; i++) {
+    if (::flock(lock.get(), LOCK_EX | LOCK_NB) == 0 || errno != EWOULDBLOCK) break;
+    ::usleep(1000);
+  }
+  return lock;
 }
 
 } // namespace
@@ -65,6 +82,7 @@ SysError listen_seqpacket(const UnixAddress& address, const ListenOptions& optio
     return {errno, "fchmod"};
   }
   *outcome = ListenOutcome::fresh;
+  Fd lock = address.abstract ? Fd() : lock_folder_of(address);
   const auto* bound = reinterpret_cast<const sockaddr*>(&address.address);
   if (::bind(fd.get(), bound, address.length) != 0) {
     if (errno != EADDRINUSE || address.abstract) return {errno, "bind"};

@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "sys/fd.h"
+#include "sys/foreign_fd.h"
 
 namespace nodevpp::sys {
 
@@ -34,7 +35,8 @@ struct ListenOptions {
 // What happened to a file that was in the way.
 enum class ListenOutcome { fresh, replaced_stale };
 
-// Binds and listens. A socket file that nobody listens on is replaced; a live listener is EADDRINUSE.
+// Binds and listens. A socket file that nobody listens on is replaced; a live listener is EADDRINUSE. Of
+// several processes that find the same stale file one gets it.
 SysError listen_seqpacket(const UnixAddress& address, const ListenOptions& options, Fd* out,
                           ListenOutcome* outcome);
 
@@ -43,9 +45,9 @@ SysError connect_seqpacket(const UnixAddress& address, Fd* out);
 
 struct ReceivedMessage {
   uint8_t data[256];
-  size_t size = 0;        // bytes received, at most sizeof data
-  bool truncated = false; // longer than data, or descriptors were lost
-  std::vector<Fd> fds;    // every descriptor that came along, to keep or to close
+  size_t size = 0;            // bytes received, at most sizeof data
+  bool truncated = false;     // longer than data, or descriptors were lost
+  std::vector<ForeignFd> fds; // every descriptor that came along, to keep or to close
 };
 
 enum class ReceiveStatus { message, nothing, closed, failed };

@@ -33,6 +33,11 @@ SysError inspect_file(int fd, FileFacts* out) {
   return {};
 }
 
+bool has_shrunk(int fd, uint64_t size) {
+  struct stat st {};
+  return ::fstat(fd, &st) == 0 && static_cast<uint64_t>(st.st_size) < size;
+}
+
 SysError Mapping::map(int fd, size_t size, bool guarded, std::shared_ptr<Mapping>* out, Access access) {
   // Huge pages can only be unmapped whole.
   size_t mapped = size;

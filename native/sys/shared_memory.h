@@ -22,6 +22,9 @@ struct FileFacts {
 // the answer, and every page, may be long in coming.
 SysError inspect_file(int fd, FileFacts* out);
 
+// Whether a file of shared memory has become smaller than it was.
+bool has_shrunk(int fd, uint64_t size);
+
 enum class Access { read_only, read_write };
 
 // One mapping of a file, shared with other processes. Unmapped when the last owner lets go. When the file

@@ -4,6 +4,7 @@
 // changes nothing of that, such as odd but harmless descriptors, may keep its connection.)
 
 #include <gtest/gtest.h>
+#include <netinet/in.h>
 #include <sys/prctl.h>
 #include <sys/wait.h>
 
@@ -25,8 +26,6 @@ using test::Witness;
 
 class Attack : public testing::Test {
 protected:
-  static constexpr unsigned kTimeoutMs = 5000;
-
   EpollPoller poller;
   std::string name = test::unique_name();
   Witness victim_sees;
@@ -35,10 +34,10 @@ protected:
   Echo victim_echo;
   Echo neighbour_echo;
   Echo friend_echo;
-  Listener listener{poller, "victim", kTimeoutMs, 64};
+  Listener listener{poller, "victim", test::kHandshakeMs, 64};
   std::unique_ptr<Interface> victim;
-  Interface neighbour{poller, neighbour_sees, test::server_options(1), kTimeoutMs};
-  Interface friendly{poller, friend_sees, test::client_options(1), kTimeoutMs};
+  Interface neighbour{poller, neighbour_sees, test::server_options(1), test::kHandshakeMs};
+  Interface friendly{poller, friend_sees, test::client_options(1), test::kHandshakeMs};
   test::Holdings before;
 
   void SetUp() override { open({}); }
@@ -46,7 +45,7 @@ protected:
   void open(InterfaceOptions options) {
     options.role = Role::server;
     options.interface_name = "victim";
-    victim = std::make_unique<Interface>(poller, victim_sees, options, kTimeoutMs);
+    victim = std::make_unique<Interface>(poller, victim_sees, options, test::kHandshakeMs);
     victim_sees.on_up = [this](Interface& interface) { victim_echo.start(interface); };
     if (friendly.busy()) { // opened before, with other options
       listener.attach(*victim);
@@ -383,6 +382,39 @@ TEST_F(Attack, Number17_ManyDescriptorsWithOneMessage) {
   }
 }
 
+// Closing a descriptor can take as long as its sender likes: here a connection with unsent data that lingers.
+TEST_F(Attack, Number17_ADescriptorThatTakesLongToClose) {
+  sys::Fd listening(::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0));
+  struct sockaddr_in address {};
+  address.sin_family = AF_INET;
+  address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+  socklen_t length = sizeof address;
+  ASSERT_EQ(::bind(listening.get(), reinterpret_cast<sockaddr*>(&address), length), 0);
+  ASSERT_EQ(::listen(listening.get(), 1), 0);
+  ASSERT_EQ(::getsockname(listening.get(), reinterpret_cast<sockaddr*>(&address), &length), 0);
+  for (size_t after : {0, 1, 3}) {
+    sys::Fd slow(::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0));
+    ASSERT_EQ(::connect(slow.get(), reinterpret_cast<sockaddr*>(&address), length), 0);
+    sys::Fd never_reads(::accept4(listening.get(), nullptr, nullptr, SOCK_CLOEXEC));
+    std::vector<uint8_t> bytes(1 << 20);
+    while (::send(slow.get(), bytes.data(), bytes.size(), MSG_DONTWAIT) > 0) {
+    }
+    struct linger linger = {1, 3600};
+    ASSERT_EQ(::setsockopt(slow.get(), SOL_SOCKET, SO_LINGER, &linger, sizeof linger), 0);
+    RawPeer peer;
+    HandmadeClient client;
+    ASSERT_EQ(talk(peer, client, after), after);
+    ASSERT_TRUE(peer.send(after == 1 ? emit(AddRegion{0, 4096}) : of_type(5), {slow.get()}));
+    ::close(slow.release());
+    EXPECT_NE(peer.farewell(poller), "(still open)");
+    EXPECT_EQ(sys::foreign_waiting(), 1u) << "it is being closed, and nobody waits for that";
+    struct linger at_once = {1, 0};
+    ::setsockopt(never_reads.get(), SOL_SOCKET, SO_LINGER, &at_once, sizeof at_once);
+    never_reads.reset();
+    EXPECT_TRUE(poller.run_until([] { return sys::foreign_waiting() == 0; }));
+  }
+}
+
 TEST_F(Attack, Number18_ThreeHundredIdleConnections) {
   std::vector<RawPeer> idle;
   size_t most = 0;
@@ -423,28 +455,37 @@ TEST_F(Attack, Number18_HundredsThatEvenSaidWhatTheyWant) {
 
 TEST_F(Attack, Number19_InitAndThenSilence) {
   Witness sees;
-  Listener quick{poller, "quick", 150, 64};
-  Interface interface { poller, sees, test::server_options(0), 150 };
+  unsigned limit = test::short_handshake_ms();
+  std::string farewell = "the handshake did not finish within " + std::to_string(limit) + " ms";
+  Listener quick{poller, "quick", limit, 64};
+  Interface interface { poller, sees, test::server_options(0), limit };
   std::string other = test::unique_name();
   sys::ListenOutcome outcome{};
   ASSERT_FALSE(quick.listen(test::address_of(other), {}, &outcome));
   ASSERT_TRUE(quick.attach(interface));
-  for (size_t said = 0; said <= 5; said++) {
-    RawPeer silent;
+  std::swap(name, other);
+  // All of them at once, as each lasts as long as the limit.
+  std::vector<RawPeer> silent(6);
+  for (size_t said = 0; said < silent.size(); said++) {
     HandmadeClient client;
-    std::swap(name, other);
-    ASSERT_EQ(talk(silent, client, said), said);
-    // The id is not taken by somebody who only talks of it.
-    RawPeer serious;
-    HandmadeClient good;
-    EXPECT_EQ(talk(serious, good), good.script.size());
-    std::swap(name, other);
-    EXPECT_EQ(silent.farewell(poller), "the handshake did not finish within 150 ms");
-    EXPECT_TRUE(interface.connection() != nullptr);
-    EXPECT_STREQ(reason_name(said == 0 ? quick.last_refusal().reason : sees.last.reason), "TIMEOUT");
-    serious.close();
-    EXPECT_TRUE(poller.run_until([&] { return !interface.busy(); }));
+    ASSERT_EQ(talk(silent[said], client, said), said);
   }
+  // The id is not taken by those who only talk of it.
+  RawPeer serious;
+  HandmadeClient good;
+  EXPECT_EQ(talk(serious, good), good.script.size());
+  std::swap(name, other);
+  for (RawPeer& peer : silent) {
+    EXPECT_EQ(peer.farewell(poller), farewell);
+    EXPECT_STREQ(reason_name(quick.last_refusal().reason), "TIMEOUT");
+  }
+  EXPECT_EQ(quick.pending(), 0u);
+  EXPECT_EQ(quick.counters().refused, 6u);
+  EXPECT_EQ(sees.refusals, 5u); // of the first nobody knows whom it wanted
+  EXPECT_STREQ(reason_name(sees.last.reason), "TIMEOUT");
+  EXPECT_TRUE(interface.connection() != nullptr);
+  serious.close();
+  EXPECT_TRUE(poller.run_until([&] { return !interface.busy(); }));
 }
 
 TEST_F(Attack, Number20_AModeThatTheInterfaceDoesNotHave) {

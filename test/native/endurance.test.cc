@@ -18,13 +18,13 @@ TEST(Endurance, AThousandConnectionsLeaveNothingBehind) {
   std::string name = test::unique_name();
   Witness server_sees;
   Witness client_sees;
-  Listener listener{poller, "server", 5000, 64};
-  Interface server{poller, server_sees, test::server_options(), 5000};
-  Interface client{poller, client_sees, test::client_options(), 5000};
+  Listener listener{poller, "server", test::kHandshakeMs, 64};
+  Interface server{poller, server_sees, test::server_options(), test::kHandshakeMs};
+  Interface client{poller, client_sees, test::client_options(), test::kHandshakeMs};
   sys::ListenOutcome outcome{};
   ASSERT_FALSE(listener.listen(test::address_of(name), {}, &outcome));
   ASSERT_TRUE(listener.attach(server));
-  size_t cycles = test::instrumented() ? 200 : 1000;
+  size_t cycles = std::max(100u, test::scaled(1000));
   test::Holdings before;
   size_t resident = 0;
   for (size_t i = 0; i < cycles; i++) {

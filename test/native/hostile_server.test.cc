@@ -33,9 +33,9 @@ protected:
   // A neighbour in the same process, connected to a good server.
   std::string good_name = test::unique_name();
   Witness good_sees;
-  Listener listener{poller, "good", 5000, 64};
-  Interface good_server{poller, good_sees, test::server_options(), 5000};
-  Interface good_client{poller, good_sees, test::client_options(), 5000};
+  Listener listener{poller, "good", test::kHandshakeMs, 64};
+  Interface good_server{poller, good_sees, test::server_options(), test::kHandshakeMs};
+  Interface good_client{poller, good_sees, test::client_options(), test::kHandshakeMs};
   Echo server_echo;
   Echo client_echo;
 
@@ -48,7 +48,7 @@ protected:
     ASSERT_TRUE(poller.run_until([&] { return good_sees.ups == 2; }));
     server_echo.start(good_server);
     client_echo.start(good_client);
-    client = std::make_unique<Interface>(poller, sees, test::client_options(9), 5000);
+    client = std::make_unique<Interface>(poller, sees, test::client_options(9), test::kHandshakeMs);
     sees.on_up = [this](Interface& interface) { echo.start(interface); };
     sys::drains_at_once(test::make_eventfd().get());
     before = test::holdings();
@@ -95,7 +95,7 @@ protected:
             Ring(given->regions[0]->data() + ring.offset, ring.log2_ring_size, 64);
       }
       for (auto& fd : message->fds) {
-        if (given != nullptr) given->fds.push_back(std::move(fd));
+        if (given != nullptr) given->fds.push_back(fd.trust());
       }
       ASSERT_TRUE(peer.send(type == 6 ? emit_connect(MessageType::connected, "evil0") : emit_ack()));
     }
@@ -184,12 +184,22 @@ TEST_F(HostileServer, LeavesOrRefusesInEveryState) {
 }
 
 TEST_F(HostileServer, SaysNothing) {
-  client = std::make_unique<Interface>(poller, sees, test::client_options(9), 150);
+  unsigned limit = test::short_handshake_ms();
+  // All of them at once, as each lasts as long as the limit.
+  std::vector<std::unique_ptr<Interface>> clients;
+  std::vector<RawPeer> peers;
   for (size_t after = 0; after <= 6; after++) {
-    RawPeer peer = accept();
-    behave(peer, after);
-    expect_down(peer, Reason::timeout, "did not finish within 150 ms");
+    if (after > 0) clients.push_back(std::move(client));
+    client = std::make_unique<Interface>(poller, sees, test::client_options(9), limit);
+    peers.push_back(accept());
+    behave(peers.back(), after);
   }
+  std::vector<std::string> reasons;
+  sees.on_down = [&](Interface&) { reasons.emplace_back(reason_name(sees.last.reason)); };
+  for (RawPeer& peer : peers)
+    expect_down(peer, Reason::timeout, "did not finish within " + std::to_string(limit) + " ms");
+  EXPECT_EQ(reasons, std::vector<std::string>(7, "TIMEOUT"));
+  sees.on_down = nullptr;
 }
 
 TEST_F(HostileServer, RewritesTheRings) {
@@ -220,7 +230,7 @@ TEST_F(HostileServer, RewritesTheRings) {
       {"other offsets and regions",
        {},
        [](Given& g) {
-         g.m2s.write(0, {0, 5000, 64, 0xffffffff}), g.m2s.publish_tail(1);
+         g.m2s.write(0, {0, test::kHandshakeMs, 64, 0xffffffff}), g.m2s.publish_tail(1);
        }},
       {"other cookies",
        {},

@@ -4,6 +4,7 @@
 #include <gtest/gtest.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
 
 #include "support.h"
 
@@ -21,8 +22,9 @@ protected:
   std::string name = test::unique_name();
   Witness sees;
   Witness client_sees;
-  std::unique_ptr<Listener> listener = std::make_unique<Listener>(poller, "tested", 5000, 64);
-  std::unique_ptr<Interface> server = std::make_unique<Interface>(poller, sees, test::server_options(), 5000);
+  std::unique_ptr<Listener> listener = std::make_unique<Listener>(poller, "tested", test::kHandshakeMs, 64);
+  std::unique_ptr<Interface> server =
+      std::make_unique<Interface>(poller, sees, test::server_options(), test::kHandshakeMs);
   test::Holdings before;
 
   void SetUp() override {
@@ -57,16 +59,17 @@ TEST_F(Listening, ServesManyIdsAndTellsStrangersThatThereIsNone) {
   std::vector<std::unique_ptr<Interface>> servers;
   std::vector<std::unique_ptr<Interface>> clients;
   for (uint32_t id = 1; id < 20; id++) {
-    servers.push_back(std::make_unique<Interface>(poller, sees, test::server_options(id * 1000), 5000));
+    servers.push_back(
+        std::make_unique<Interface>(poller, sees, test::server_options(id * 1000), test::kHandshakeMs));
     ASSERT_TRUE(listener->attach(*servers.back()));
-    clients.push_back(
-        std::make_unique<Interface>(poller, client_sees, test::client_options(id * 1000, 2), 5000));
+    clients.push_back(std::make_unique<Interface>(poller, client_sees, test::client_options(id * 1000, 2),
+                                                  test::kHandshakeMs));
     ASSERT_FALSE(clients.back()->connect(test::address_of(name)));
   }
   EXPECT_TRUE(poller.run_until([&] { return sees.ups == 19 && client_sees.ups == 19; }));
   EXPECT_EQ(clients[4]->connection()->session().peer_interface_name, "srv5000");
   EXPECT_EQ(servers[4]->connection()->peer().pid, ::getpid());
-  Interface stranger(poller, client_sees, test::client_options(77), 5000);
+  Interface stranger(poller, client_sees, test::client_options(77), test::kHandshakeMs);
   ASSERT_FALSE(stranger.connect(test::address_of(name)));
   EXPECT_TRUE(poller.run_until([&] { return client_sees.refusals == 1; }));
   EXPECT_STREQ(reason_name(client_sees.last.reason), "PEER_REFUSED");
@@ -84,10 +87,19 @@ TEST_F(Listening, PromisesInHelloWhatItsMostGenerousInterfaceTakes) {
   InterfaceOptions options = test::server_options(1);
   options.s2m_rings = 8;
   options.m2s_rings = 3;
-  Interface generous(poller, sees, options, 5000);
+  Interface generous(poller, sees, options, test::kHandshakeMs);
   ASSERT_TRUE(listener->attach(generous));
   EXPECT_EQ(hello().max_s2m_ring, 7);
   EXPECT_EQ(hello().max_m2s_ring, 2);
+  // And the other one keeps what was promised before anybody knew which one is meant.
+  InterfaceOptions many = test::client_options();
+  many.s2m_rings = 9;
+  many.m2s_rings = 9;
+  Interface client(poller, client_sees, many, test::kHandshakeMs);
+  ASSERT_FALSE(client.connect(test::address_of(name)));
+  ASSERT_TRUE(poller.run_until([&] { return client_sees.ups == 1; })) << client_sees.last.text;
+  EXPECT_EQ(server->connection()->session().s2m.size(), 8u);
+  EXPECT_EQ(server->connection()->session().m2s.size(), 3u);
 }
 
 TEST_F(Listening, LetsTheNextOneInAsSoonAsTheOneBeforeHasGone) {
@@ -124,9 +136,9 @@ TEST_F(Listening, GivesTheInterfaceToTheFirstOfTwoWhoFinishes) {
 }
 
 TEST_F(Listening, AttachesAnIdOnceAndAnInterfaceToOneListener) {
-  Interface same(poller, sees, test::server_options(), 5000);
+  Interface same(poller, sees, test::server_options(), test::kHandshakeMs);
   EXPECT_FALSE(listener->attach(same));
-  Listener other(poller, "other", 5000, 64);
+  Listener other(poller, "other", test::kHandshakeMs, 64);
   EXPECT_FALSE(other.attach(*server));
   EXPECT_FALSE(listener->attach(*server));
   listener->detach(*server);
@@ -142,7 +154,7 @@ TEST_F(Listening, SendsAwayWhoWasLetInUnderTheRulesOfAnInterfaceThatIsGone) {
   server.reset();
   InterfaceOptions options = test::server_options();
   options.has_secret = true;
-  server = std::make_unique<Interface>(poller, sees, options, 5000);
+  server = std::make_unique<Interface>(poller, sees, options, test::kHandshakeMs);
   ASSERT_TRUE(listener->attach(*server));
   EXPECT_EQ(peer.farewell(poller), "interface deleted");
   EXPECT_EQ(listener->pending(), 0u);
@@ -174,7 +186,7 @@ TEST_F(Listening, MayBeToldToDisconnectWhileItReportsUp) {
   client_sees.on_up = [](Interface& interface) {
     interface.disconnect({Reason::closed, "not this one", {}});
   };
-  Interface connecting(poller, client_sees, test::client_options(), 5000);
+  Interface connecting(poller, client_sees, test::client_options(), test::kHandshakeMs);
   ASSERT_FALSE(connecting.connect(test::address_of(name)));
   ASSERT_TRUE(poller.run_until([&] { return client_sees.downs == 1 && sees.downs == 2; }));
   EXPECT_EQ(sees.last.text, "not this one");
@@ -193,11 +205,12 @@ TEST_F(Listening, MayLoseAnInterfaceWhileThatReportsUpOrDown) {
     if (!up) peer.close();
     EXPECT_TRUE(poller.run_until([&] { return server == nullptr; }));
     poller.settle();
-    server = std::make_unique<Interface>(poller, sees, test::server_options(), 5000);
+    server = std::make_unique<Interface>(poller, sees, test::server_options(), test::kHandshakeMs);
     ASSERT_TRUE(listener->attach(*server));
   }
   for (bool up : {true, false}) {
-    auto connecting = std::make_unique<Interface>(poller, client_sees, test::client_options(), 5000);
+    auto connecting =
+        std::make_unique<Interface>(poller, client_sees, test::client_options(), test::kHandshakeMs);
     client_sees.on_up = client_sees.on_down = nullptr;
     (up ? client_sees.on_up : client_sees.on_down) = [&](Interface&) { auto gone = std::move(connecting); };
     ASSERT_FALSE(connecting->connect(test::address_of(name)));
@@ -236,7 +249,7 @@ TEST_F(Listening, MayBeClosedWhileItAsksWhetherTheOneBeforeHasGone) {
       sys::ListenOutcome outcome{};
       ASSERT_FALSE(listener->listen(test::address_of(name), {}, &outcome));
     }
-    server = std::make_unique<Interface>(poller, sees, test::server_options(), 5000);
+    server = std::make_unique<Interface>(poller, sees, test::server_options(), test::kHandshakeMs);
     ASSERT_TRUE(listener->attach(*server));
   }
 }
@@ -260,7 +273,7 @@ TEST_F(Listening, TellsAClientWhatThePeerSaidBeforeItWent) {
   sys::ListenOutcome outcome{};
   std::string other = test::unique_name();
   ASSERT_FALSE(sys::listen_seqpacket(test::address_of(other), {}, &socket, &outcome));
-  Interface connecting(poller, client_sees, test::client_options(), 5000);
+  Interface connecting(poller, client_sees, test::client_options(), test::kHandshakeMs);
   ASSERT_FALSE(connecting.connect(test::address_of(other)));
   RawPeer peer(sys::Fd(::accept4(socket.get(), nullptr, nullptr, SOCK_CLOEXEC | SOCK_NONBLOCK)));
   peer.send(emit(Hello{}));
@@ -279,12 +292,14 @@ TEST_F(Listening, RestsWhenThereAreNoDescriptorsForANewClientAndGoesOnWhenThereA
   RawPeer peer = RawPeer::to(name);
   struct rlimit low = {static_cast<rlim_t>(peer.fd()) + 1, limit.rlim_max};
   ::setrlimit(RLIMIT_NOFILE, &low);
+  // Each time it looks and rests is two turns, and a rest takes 100 ms.
   size_t turns = poller.turns();
-  poller.run_until([] { return false; }, 450);
-  turns = poller.turns() - turns;
+  auto begin = test::Clock::now();
+  bool looked_again = poller.run_until([&] { return poller.turns() - turns >= 8; });
+  auto took = test::Clock::now() - begin;
   ::setrlimit(RLIMIT_NOFILE, &limit);
-  EXPECT_LE(turns, 12u) << "it was spinning";
-  EXPECT_GE(turns, 3u) << "it never looked again";
+  EXPECT_TRUE(looked_again);
+  EXPECT_GE(took, std::chrono::milliseconds(300)) << "it was spinning";
   EXPECT_EQ(listener->counters().accepted, 0u);
   EXPECT_EQ(peer.receive_type(poller), 2);
 }
@@ -296,7 +311,7 @@ TEST_F(Listening, TurnsAClientAwayWhenItCannotBeWatched) {
     EXPECT_EQ(peer.receive_type(poller), -1);
     EXPECT_STREQ(reason_name(listener->last_refusal().reason), "SYSTEM");
     EXPECT_EQ(listener->pending(), 0u);
-    Interface connecting(poller, client_sees, test::client_options(), 5000);
+    Interface connecting(poller, client_sees, test::client_options(), test::kHandshakeMs);
     client_sees.refusals = 0;
     poller.fail_watch(which);
     EXPECT_FALSE(connecting.connect(test::address_of(name)));
@@ -304,7 +319,7 @@ TEST_F(Listening, TurnsAClientAwayWhenItCannotBeWatched) {
     EXPECT_EQ(client_sees.last.error.err, ENOSPC);
     poller.settle();
   }
-  Listener other(poller, "other", 5000, 64);
+  Listener other(poller, "other", test::kHandshakeMs, 64);
   sys::ListenOutcome outcome{};
   for (unsigned which : {1u, 2u}) {
     poller.fail_watch(which);
@@ -314,7 +329,7 @@ TEST_F(Listening, TurnsAClientAwayWhenItCannotBeWatched) {
 }
 
 TEST_F(Listening, SaysWhyAClientCannotConnect) {
-  Interface connecting(poller, client_sees, test::client_options(), 5000);
+  Interface connecting(poller, client_sees, test::client_options(), test::kHandshakeMs);
   EXPECT_EQ(connecting.connect(test::address_of(test::unique_name())).err, ECONNREFUSED);
   EXPECT_EQ(connecting.connect(test::address_of("/nowhere/memif.sock")).err, ENOENT);
   ASSERT_FALSE(connecting.connect(test::address_of(name)));
@@ -354,7 +369,7 @@ protected:
 
 TEST_F(SocketFile, GoesAwayWithUs) {
   {
-    Listener listener(poller, "tested", 5000, 64);
+    Listener listener(poller, "tested", test::kHandshakeMs, 64);
     ASSERT_FALSE(listener.listen(test::address_of(path), {}, &outcome));
     EXPECT_EQ(outcome, sys::ListenOutcome::fresh);
     EXPECT_TRUE(exists());
@@ -366,7 +381,7 @@ TEST_F(SocketFile, IsReplacedWhenNobodyListensOnIt) {
   for (int type : {SOCK_SEQPACKET, SOCK_STREAM, SOCK_DGRAM}) {
     make_stale(type);
     ASSERT_TRUE(exists());
-    Listener listener(poller, "tested", 5000, 64);
+    Listener listener(poller, "tested", test::kHandshakeMs, 64);
     ASSERT_FALSE(listener.listen(test::address_of(path), {}, &outcome)) << type;
     EXPECT_EQ(outcome, sys::ListenOutcome::replaced_stale);
     RawPeer peer = RawPeer::to(path);
@@ -380,7 +395,7 @@ TEST_F(SocketFile, IsLeftAloneWhenSomebodyListensOnIt) {
     auto address = test::address_of(path);
     ASSERT_EQ(::bind(live.get(), reinterpret_cast<sockaddr*>(&address.address), address.length), 0);
     ASSERT_EQ(type == SOCK_DGRAM ? 0 : ::listen(live.get(), 1), 0);
-    Listener listener(poller, "tested", 5000, 64);
+    Listener listener(poller, "tested", test::kHandshakeMs, 64);
     EXPECT_EQ(listener.listen(test::address_of(path), {}, &outcome).err, EADDRINUSE) << type;
     EXPECT_TRUE(exists());
     ::unlink(path.c_str());
@@ -391,13 +406,60 @@ TEST_F(SocketFile, IsLeftAloneWhenSomebodyListensOnIt) {
   std::vector<sys::Fd> waiting(4);
   for (auto& fd : waiting)
     sys::connect_seqpacket(test::address_of(path), &fd);
-  Listener listener(poller, "tested", 5000, 64);
+  Listener listener(poller, "tested", test::kHandshakeMs, 64);
   EXPECT_EQ(listener.listen(test::address_of(path), {}, &outcome).err, EADDRINUSE);
+}
+
+// Each of many processes finds a stale file at the same moment: exactly one may take it, and keeps it.
+TEST_F(SocketFile, OfADeadListenerGoesToOneProcessOnly) {
+  for (int round = 0; round < 10; round++) {
+    make_stale(SOCK_SEQPACKET);
+    int go[2];
+    int done[2];
+    ASSERT_EQ(::pipe2(go, O_CLOEXEC), 0);
+    ASSERT_EQ(::pipe2(done, O_CLOEXEC), 0);
+    std::vector<pid_t> children;
+    for (int i = 0; i < 6; i++) {
+      pid_t pid = ::fork();
+      if (pid == 0) {
+        char byte = 0;
+        ::close(go[1]);
+        ::close(done[1]);
+        if (::read(go[0], &byte, 1) != 0) ::_exit(3);
+        sys::Fd fd;
+        sys::ListenOutcome how{};
+        auto error = sys::listen_seqpacket(test::address_of(path), {}, &fd, &how);
+        if (error) ::_exit(error.err == EADDRINUSE ? 1 : 2);
+        // Held until all have tried.
+        if (::read(done[0], &byte, 1) != 0) ::_exit(3);
+        ::_exit(0);
+      }
+      children.push_back(pid);
+    }
+    ::close(go[1]);
+    // Those who lost end at once; the one who won waits for us.
+    for (int i = 0; i < 5; i++) {
+      int status = -1;
+      pid_t pid = ::waitpid(-1, &status, 0);
+      std::erase(children, pid);
+      ASSERT_TRUE(WIFEXITED(status));
+      ASSERT_EQ(WEXITSTATUS(status), 1);
+    }
+    sys::Fd client;
+    EXPECT_FALSE(sys::connect_seqpacket(test::address_of(path), &client));
+    ::close(done[1]);
+    int status = -1;
+    ASSERT_EQ(::waitpid(children[0], &status, 0), children[0]);
+    EXPECT_EQ(status, 0);
+    ::close(go[0]);
+    ::close(done[0]);
+    ::unlink(path.c_str());
+  }
 }
 
 TEST_F(SocketFile, IsNeverAFileOfAnotherKind) {
   ASSERT_GE(sys::Fd(::open(path.c_str(), O_CREAT | O_WRONLY | O_CLOEXEC, 0600)).get(), 0);
-  Listener listener(poller, "tested", 5000, 64);
+  Listener listener(poller, "tested", test::kHandshakeMs, 64);
   EXPECT_EQ(listener.listen(test::address_of(path), {}, &outcome).err, EEXIST);
   EXPECT_TRUE(exists());
   ::unlink(path.c_str());
@@ -408,10 +470,10 @@ TEST_F(SocketFile, IsNeverAFileOfAnotherKind) {
 }
 
 TEST_F(SocketFile, OfSomebodyElseIsNotRemoved) {
-  Listener first(poller, "tested", 5000, 64);
+  Listener first(poller, "tested", test::kHandshakeMs, 64);
   ASSERT_FALSE(first.listen(test::address_of(path), {}, &outcome));
   ::unlink(path.c_str());
-  Listener second(poller, "tested", 5000, 64);
+  Listener second(poller, "tested", test::kHandshakeMs, 64);
   ASSERT_FALSE(second.listen(test::address_of(path), {}, &outcome));
   first.close();
   EXPECT_TRUE(exists());
@@ -421,7 +483,7 @@ TEST_F(SocketFile, OfSomebodyElseIsNotRemoved) {
 
 TEST_F(SocketFile, HasTheModeAndOwnerThatWereGiven) {
   mode_t umask_before = ::umask(0077);
-  Listener listener(poller, "tested", 5000, 64);
+  Listener listener(poller, "tested", test::kHandshakeMs, 64);
   sys::ListenOptions options;
   options.mode = 0666;
   if (::geteuid() == 0) options.uid = options.gid = 12345;
@@ -445,7 +507,7 @@ TEST_F(SocketFile, HasTheModeAndOwnerThatWereGiven) {
 }
 
 TEST_F(SocketFile, IsNotLeftBehindWhenListeningFails) {
-  Listener listener(poller, "tested", 5000, 64);
+  Listener listener(poller, "tested", test::kHandshakeMs, 64);
   poller.fail_watch(1);
   EXPECT_EQ(listener.listen(test::address_of(path), {}, &outcome).err, ENOSPC);
   EXPECT_FALSE(exists());

@@ -532,7 +532,7 @@ void race(Role sender, bool interrupts, uint32_t packets) {
 }
 
 TEST(Queues, PassPacketsBetweenTwoThreadsInOrderAndWhole) {
-  uint32_t packets = test::instrumented() ? 30'000 : 400'000;
+  uint32_t packets = test::scaled(400'000);
   for (Role sender : {Role::client, Role::server}) {
     race(sender, false, packets);
     race(sender, true, packets);
@@ -545,7 +545,7 @@ TEST(Queues, LoseNoWakeUpBetweenUnmaskingAndWaiting) {
   Wire wire(2, 64);
   for (Role sender : {Role::client, Role::server}) {
     auto ends = ends_of(wire, sender);
-    uint32_t packets = test::instrumented() ? 3'000 : 50'000;
+    uint32_t packets = test::scaled(50'000);
     std::atomic<uint32_t> taken{0};
     std::atomic<bool> stop{false};
     std::thread receiver([&] {

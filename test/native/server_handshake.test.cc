@@ -26,6 +26,8 @@ protected:
   ServerHandshake make() {
     Hello hello;
     hello.name = "tested";
+    hello.max_s2m_ring = static_cast<uint16_t>(options.s2m_rings - 1);
+    hello.max_m2s_ring = static_cast<uint16_t>(options.m2s_rings - 1);
     return {hello, [this](uint32_t id) { return id == options.id ? Target{&options, busy} : Target{}; }};
   }
 };
@@ -169,7 +171,7 @@ TEST_F(ServerSide, RefusesMessagesOfAnyOtherLengthInEveryState) {
       ASSERT_EQ(run(handshake, client, after).second, after);
       auto message = received(emit_ack(), {});
       message.size = size;
-      message.fds.push_back(test::make_eventfd());
+      message.fds.emplace_back(test::make_eventfd());
       expect_refused(handshake.receive(message), Reason::protocol, std::to_string(size) + " bytes");
     }
   }

@@ -24,6 +24,7 @@
 #include <map>
 #include <optional>
 #include <string>
+#include <thread>
 #include <vector>
 
 #include "memif/handshake.h"
@@ -38,8 +39,9 @@ namespace nodevpp::test {
 
 using Clock = std::chrono::steady_clock;
 
-// Long enough for valgrind on a busy machine.
-constexpr int kDeadlineMs = 20'000;
+// Only a failure reaches these, or no test of what a limit does: long enough for valgrind on a busy machine.
+constexpr int kDeadlineMs = 60'000;
+constexpr unsigned kHandshakeMs = 60'000;
 
 [[noreturn]] inline void die(const char* what) {
   std::perror(what);
@@ -50,6 +52,19 @@ constexpr int kDeadlineMs = 20'000;
 inline bool instrumented() {
   const char* variant = std::getenv("NODE_VPP_TEST_VARIANT");
   return variant != nullptr && std::strcmp(variant, "plain") != 0;
+}
+
+// A time limit that a test waits for, though what it does before has to end in time.
+inline unsigned short_handshake_ms() {
+  return instrumented() ? 3000 : 1000;
+}
+
+// How often to do something that is the better the more often it is done: as often as said, or less where
+// everything takes longer. Valgrind runs one thread at a time, some fifty times slower.
+inline uint32_t scaled(uint32_t times) {
+  const char* variant = std::getenv("NODE_VPP_TEST_VARIANT");
+  if (variant != nullptr && std::strcmp(variant, "valgrind") == 0) return times / 50;
+  return instrumented() ? times / 10 : times;
 }
 
 // A poller over epoll, level-triggered like libuv's.
@@ -161,6 +176,10 @@ inline size_t count_mappings(const char* containing) {
 }
 
 inline Holdings holdings() {
+  // What is closed by another thread does not count; it will have been soon.
+  for (auto end = Clock::now() + std::chrono::milliseconds(kDeadlineMs);
+       sys::foreign_waiting() > 0 && Clock::now() < end;)
+    std::this_thread::yield();
   return {count_fds(), count_mappings("memfd:")};
 }
 
@@ -207,7 +226,8 @@ inline sys::ReceivedMessage received(const memif::Message& message, std::vector<
   sys::ReceivedMessage result;
   std::memcpy(result.data, message.data(), message.size());
   result.size = message.size();
-  result.fds = std::move(fds);
+  for (sys::Fd& fd : fds)
+    result.fds.emplace_back(std::move(fd));
   return result;
 }
 

@@ -251,7 +251,7 @@ TEST(Doorbells, DoNotBlockWhenAPeerMakesThemBlockingJustBeforeTheyAreRung) {
   }
   enough = true;
   // One that is stuck is let go by emptying the counter, again and again until it has seen that it is enough.
-  auto patience = test::Clock::now() + std::chrono::milliseconds(200);
+  auto patience = test::Clock::now() + std::chrono::milliseconds(test::kDeadlineMs);
   while (kicks == seen && !stuck)
     stuck = test::Clock::now() > patience;
   stop = true;

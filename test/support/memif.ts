@@ -1,5 +1,5 @@
 // What the memif chapters share: interfaces that are closed at the end of a test, packets that can be told apart, and
-// looks at what a process holds.
+// looks at what a process holds. Time limits are there to end what has failed: a busy machine must not reach them.
 
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
@@ -43,7 +43,7 @@ export async function pair(
   const socket = options.socket ?? freshSocket();
   const server = open(t, { ...options, ...ofServer, socket, role: 'server' });
   const client = open(t, { retryMinMs: 5, ...options, ...ofClient, socket, role: 'client' });
-  await Promise.all([server.up({ timeoutMs: 5000 }), client.up({ timeoutMs: 5000 })]);
+  await Promise.all([server.up({ timeoutMs: 30_000 }), client.up({ timeoutMs: 30_000 })]);
   return { server, client };
 }
 
@@ -55,7 +55,7 @@ export function packet(number: number, length: number): Uint8Array {
 }
 
 /** Takes packets off an interface until there are `count`; rejects after `timeoutMs`. */
-export async function take(memif: Memif, count: number, timeoutMs = 10_000): Promise<Uint8Array[]> {
+export async function take(memif: Memif, count: number, timeoutMs = 30_000): Promise<Uint8Array[]> {
   const taken: Uint8Array[] = [];
   const collect = async (): Promise<Uint8Array[]> => {
     for await (const packets of memif) {
@@ -81,7 +81,7 @@ export async function within<T>(promise: Promise<T>, timeoutMs: number, what: ()
 }
 
 /** The next `down` or `refused` of an interface. */
-export function lost(memif: Memif, timeoutMs = 5000): Promise<MemifError> {
+export function lost(memif: Memif, timeoutMs = 30_000): Promise<MemifError> {
   const reason = new Promise<MemifError>((resolve) => {
     const hear = (error: MemifError): void => {
       memif.off('down', hear);
@@ -97,12 +97,39 @@ export function lost(memif: Memif, timeoutMs = 5000): Promise<MemifError> {
 export const sleep = (ms: number): Promise<void> => new Promise((resolve) => setTimeout(resolve, ms));
 
 /** Resolves when a condition holds; rejects after `timeoutMs`. */
-export async function until(what: string, condition: () => boolean, timeoutMs = 5000): Promise<void> {
+export async function until(what: string, condition: () => boolean, timeoutMs = 30_000): Promise<void> {
   const deadline = performance.now() + timeoutMs;
   while (!condition()) {
     if (performance.now() > deadline) throw new Error(`${what}: not within ${timeoutMs} ms`);
     await sleep(1);
   }
+}
+
+/**
+ * Milliseconds of processor time that this process spends while its loop has nothing to do, per 200 ms: the least of
+ * some such times, because the compiler and the garbage collector have work of their own now and then.
+ */
+export async function idleCost(): Promise<number> {
+  let least = Infinity;
+  for (let i = 0; i < 10 && least > 10; i++) {
+    const before = process.cpuUsage();
+    await sleep(200);
+    const used = process.cpuUsage(before);
+    least = Math.min(least, (used.user + used.system) / 1000);
+  }
+  return least;
+}
+
+/** The delays given to `setTimeout` from now to the end of the test: pauses can be told exactly, on any machine. */
+export function delaysOfTimers(t: Test): number[] {
+  const delays: number[] = [];
+  const real = globalThis.setTimeout;
+  globalThis.setTimeout = Object.assign((...args: Parameters<typeof real>) => {
+    if (args[1] !== undefined) delays.push(args[1]);
+    return real(...args);
+  }, real);
+  t.teardown(() => (globalThis.setTimeout = real));
+  return delays;
 }
 
 /** Descriptors and memif mappings that this process holds. */
@@ -148,7 +175,7 @@ export async function runModule(
   let stderr = '';
   child.stdout.on('data', (chunk: Buffer) => (stdout += chunk.toString()));
   child.stderr.on('data', (chunk: Buffer) => (stderr += chunk.toString()));
-  const timer = setTimeout(() => child.kill('SIGKILL'), options.timeoutMs ?? 20_000);
+  const timer = setTimeout(() => child.kill('SIGKILL'), options.timeoutMs ?? 60_000);
   const [code, signal] = (await once(child, 'close')) as [number | null, NodeJS.Signals | null];
   clearTimeout(timer);
   return { code, signal, stdout, stderr };

@@ -94,7 +94,7 @@ export async function ping(memif: Memif, target: PingTarget): Promise<number[]> 
       for (const each of memif.rx.flatMap((rx) => copyPackets(rx, 256))) look(each);
       return answered.length >= sizes.length;
     },
-    5000,
+    30_000,
   ).catch((error: unknown) => {
     throw new Error(`${(error as Error).message}: ${answered.join(' ')}`, { cause: error });
   });

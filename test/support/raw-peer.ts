@@ -51,7 +51,7 @@ export class RawPeer implements AsyncDisposable {
         this.#waiting.push(resolve);
         this.#child.stdin.write(`${JSON.stringify({ op, ...fields })}\n`);
       }),
-      10_000,
+      30_000,
       () => `raw peer, ${op}: no answer`,
     );
     if (answer.error !== undefined) throw new Error(`raw peer, ${op}: ${answer.error}`);
@@ -99,7 +99,7 @@ export class RawPeer implements AsyncDisposable {
     if (this.#ended) return;
     const gone = new Promise<unknown>((resolve) => this.#child.once('close', resolve));
     this.#child.kill(signal);
-    await within(gone, 10_000, () => `raw peer ${this.pid}: not gone`);
+    await within(gone, 30_000, () => `raw peer ${this.pid}: not gone`);
   }
 
   [Symbol.asyncDispose](): Promise<void> {

@@ -9,8 +9,12 @@
 
 import { VppDecodeError, VppEncodeError } from '../../errors.js';
 import type { MessageDef } from '../schema/model.js';
-import { Closures } from './closures.js';
-import { codeGenerationAllowed, generateDecoder, generateEncoder, generateRow } from './generate.js';
+import { ClosureReaders } from './closure-readers.js';
+import { ClosureWriters } from './closure-writers.js';
+import { codeGenerationAllowed } from './generate.js';
+import { generateDecoder } from './generate-decoder.js';
+import { generateEncoder } from './generate-encoder.js';
+import { generateRow } from './generate-row.js';
 import { planMessage, type MessagePlan } from './plan.js';
 import type { Row } from './row.js';
 import { Problem, zero } from './runtime.js';
@@ -90,7 +94,8 @@ class CompiledCodec implements MessageCodec {
   readonly #plan: MessagePlan;
   readonly #mode: CodecMode;
   readonly #generated: boolean;
-  #closures: Closures | undefined;
+  #writers: ClosureWriters | undefined;
+  #readers: ClosureReaders | undefined;
   #encoder: Encoder | undefined;
   #decoder: Decoder | undefined;
   #viewer: Viewer | undefined;
@@ -150,8 +155,8 @@ class CompiledCodec implements MessageCodec {
     }
   }
 
-  #parts(): Closures {
-    return (this.#closures ??= new Closures(this.#mode));
+  get #closureReaders(): ClosureReaders {
+    return (this.#readers ??= new ClosureReaders(this.#mode));
   }
 
   #getEncoder(): Encoder {
@@ -160,9 +165,10 @@ class CompiledCodec implements MessageCodec {
 
   #closureEncoder(): Encoder {
     const { struct } = this.#plan;
-    const write = this.#parts().writer(struct);
+    const writers = (this.#writers ??= new ClosureWriters(this.#mode));
+    const write = writers.writer(struct);
     return {
-      extra: this.#parts().sizer(struct),
+      extra: writers.sizer(struct),
       write: (fields, target, offset) => write(fields, target, offset, -1),
     };
   }
@@ -172,7 +178,7 @@ class CompiledCodec implements MessageCodec {
   }
 
   #closureDecoder(): Decoder {
-    const read = this.#parts().reader(this.#plan.struct);
+    const read = this.#closureReaders.reader(this.#plan.struct);
     return (bytes, start, end) => read(bytes, start, end, -1, { at: 0 }) as Record<string, unknown>;
   }
 
@@ -181,7 +187,7 @@ class CompiledCodec implements MessageCodec {
     const { struct } = this.#plan;
     const { skip, row: StructRow } = this.#generated
       ? generateRow(this.#plan, this.#mode)
-      : { skip: this.#parts().skipper(struct), row: this.#parts().row(struct) };
+      : { skip: this.#closureReaders.skipper(struct), row: this.#closureReaders.row(struct) };
     this.#viewer = (bytes, start, end) => new StructRow(bytes, start, skip(bytes, start, end), -1);
     return this.#viewer;
   }

@@ -7,8 +7,9 @@
 // Invariant: what is not written by an arm is zero.
 
 import { ipv4Text, ipv6Text, scanIpv4, scanIpv6 } from '../../net/ip.js';
+import { isIp6 } from './address.js';
 import type { Part, UnionNode } from './plan.js';
-import { describe, isIp6, listLength, Problem, readBytes, writeBytes } from './runtime.js';
+import { describe, listLength, Problem, readBytes, writeBytes } from './runtime.js';
 import { looksLikeHex, readHex } from './text.js';
 
 type ArmWriter = (value: unknown, target: Uint8Array, offset: number) => unknown;

@@ -23,6 +23,17 @@ export interface ApiTypes {
 /** A number beside known ones: it does not swallow their names in completion. */
 type UnknownNumber = number & Record<never, never>;
 
+declare const other: unique symbol;
+/**
+ * A discriminator that this release has no name for. It is a number; `Number(value)` says so to the compiler, which
+ * cannot tell any number from the known ones, and then would not narrow the union by them.
+ */
+export interface OtherNumber {
+  readonly [other]: true;
+  valueOf(): number;
+  toString(): string;
+}
+
 /** Bytes that are to be sent: shorter than the field is filled up with zeros. */
 export type BytesIn = Uint8Array | readonly number[] | `0x${string}`;
 /** A 64-bit integer that is to be sent. */

@@ -1,7 +1,7 @@
 // The releases that come with the package, in compact form below lib/api/schema/data: one file per release, made by
 // tools/compact-schemas.mjs from the .api.json files of that release.
 
-import { readFileSync } from 'node:fs';
+import { existsSync, readFileSync } from 'node:fs';
 
 import { ArgumentRangeError, VppSchemaError } from '../../errors.js';
 import { readCompact } from './compact.js';
@@ -37,9 +37,18 @@ export function loadBundled(release: BundledRelease): Schema {
   return schema;
 }
 
-/** Reads a file of lib/api/schema/data, which is where it is in the checkout and in the package alike. */
+let dataFolder: URL | undefined;
+
+/** lib/api/schema/data: in the checkout and in the package alike, but this code may be in a bundle at another depth. */
+function findData(): URL {
+  const above = ['../', '../../', '../../../'].map((up) => new URL(`${up}lib/api/schema/data/`, import.meta.url));
+  return above.find((url) => existsSync(url)) ?? above[0]!;
+}
+
+/** Reads a file of lib/api/schema/data. */
 export function readData(name: string): string {
-  const url = new URL(`../../../lib/api/schema/data/${name}`, import.meta.url);
+  dataFolder ??= findData();
+  const url = new URL(name, dataFolder);
   try {
     return readFileSync(url, 'latin1');
   } catch (error) {

@@ -112,16 +112,50 @@ function mayBeOmitted(part: Part): boolean {
   );
 }
 
+/** The unions of a struct whose arm is chosen by an enum of the same struct, by that enum. */
+function taggedUnions(struct: StructNode): Map<Part, Part[]> {
+  const found = new Map<Part, Part[]>();
+  for (const part of struct.parts) {
+    const { node, tag } = part;
+    if (node.kind !== 'union' || node.text === 'ip' || tag?.cases === undefined || tag.from === 'outer') continue;
+    if (tag.from.node.kind === 'enum') found.set(tag.from, [...(found.get(tag.from) ?? []), part]);
+  }
+  return found;
+}
+
+/** One alternative per value of the discriminator, each with the arm it means; the last one for all other numbers. */
+function alternatives(from: Part, unions: readonly Part[]): string {
+  const values = (from.node as Node & { kind: 'enum' }).def.members.map(([, value]) => value);
+  const armOf = ({ node, tag }: Part, value: number): string => {
+    const arm = (node as UnionNode).arms[tag!.cases!.get(value) ?? -1];
+    return arm === undefined ? '{ bytes: Uint8Array }' : `{ ${arm.name}: ${typeOf(arm.node, 'out')} }`;
+  };
+  const without = values.filter((value) => unions.every(({ tag }) => !tag!.cases!.has(value)));
+  const rest = [...without, 'OtherNumber'].join(' | ');
+  const one = (values: string, arm: (union: Part) => string): string =>
+    `{ ${from.name}: ${values}; ${unions.map((union) => `${union.name}: ${arm(union)}`).join('; ')} }`;
+  return [
+    ...values
+      .filter((value) => !without.includes(value))
+      .map((value) => one(String(value), (union) => armOf(union, value))),
+    one(rest, () => '{ bytes: Uint8Array }'),
+  ].join(' | ');
+}
+
 function fieldsOf(struct: StructNode, side: Side, defaults: Defaults, isMessage: boolean): string {
   const lines: string[] = [];
+  const unions = side === 'out' ? taggedUnions(struct) : new Map<Part, Part[]>();
+  const apart = new Set([...unions].flatMap(([from, parts]) => [from, ...parts]));
   for (const part of struct.parts) {
-    if (part.role === 'header') continue;
+    if (part.role === 'header' || apart.has(part)) continue;
     const given = defaults.get(part.name);
     const optional = side === 'in' && (!isMessage || given !== undefined || mayBeOmitted(part));
     const note = side === 'in' && given !== undefined ? `/** default ${literal(given)} */ ` : '';
     lines.push(`${note}${part.name}${optional ? '?' : ''}: ${typeOf(part.node, side, part)}`);
   }
-  return `{ ${lines.join('; ')} }`;
+  const tagged = [...unions].map(([from, parts]) => `(${alternatives(from, parts)})`);
+  const plain = lines.length === 0 && tagged.length > 0 ? [] : [`{ ${lines.join('; ')} }`];
+  return [...plain, ...tagged].join(' & ');
 }
 
 function deprecation(def: MessageDef): string {
@@ -150,7 +184,12 @@ function writeUserTypes(schema: Schema, values: boolean): string[] {
     } else if (def.kind === 'struct') {
       const node = planType(name, (type) => schema.type(type)) as StructNode;
       const defaults = new Map(def.fields.map((field) => [field.name, field.default]));
-      out.push(`export interface ${id} ${fieldsOf(node, 'out', defaults, false)}`);
+      const fields = fieldsOf(node, 'out', defaults, false);
+      out.push(
+        fields.startsWith('(') || fields.includes(' & ')
+          ? `export type ${id} = ${fields};`
+          : `export interface ${id} ${fields}`,
+      );
       input.push(`  export interface ${id} ${fieldsOf(node, 'in', defaults, false)}`);
     }
   }
@@ -185,7 +224,7 @@ export function writeTypes(schema: Schema, options: WriteTypesOptions): string {
   const map = (name: string, lines: readonly string[]): string[] => [`export interface ${name} {`, ...lines, '}'];
   return [
     `// ${options.header}`,
-    `import type { BigIn, BytesIn, EnumIn, EnumOut, FlagsIn } from '${options.from}';`,
+    `import type { BigIn, BytesIn, EnumIn, EnumOut, FlagsIn, OtherNumber } from '${options.from}';`,
     // Without this a declaration file exports what is only declared.
     ...(options.values ? [] : ['export {};']),
     ...writeUserTypes(schema, options.values),

@@ -2,21 +2,23 @@
 //
 //	govpp SOCKET check      one request, a dump, a stream, an RPC dump, a subscription and an event
 //	govpp SOCKET configure  memifs, addresses, VRF, a VLAN sub-interface, routes, a bridge domain and their dumps
-//	govpp SOCKET bench N W  control_ping one at a time and with W streams' worth in flight, show_version, route dump
+//	govpp SOCKET bench      a row of the benchmark per line of its standard input: ping N, pipelined N WINDOW,
+//	                        add N WINDOW and del N WINDOW (routes), dump (of the routes)
 package main
 
 import (
+	"bufio"
 	"context"
 	"encoding/json"
 	"fmt"
 	"io"
 	"os"
 	"sort"
-	"strconv"
 	"time"
 
 	"go.fd.io/govpp"
 	"go.fd.io/govpp/api"
+	"go.fd.io/govpp/binapi/fib_types"
 	interfaces "go.fd.io/govpp/binapi/interface"
 	"go.fd.io/govpp/binapi/interface_types"
 	"go.fd.io/govpp/binapi/ip"
@@ -181,42 +183,74 @@ func configure(conn *core.Connection) {
 	print(map[string]any{"step": "deleted", "left": rest})
 }
 
-func bench(conn *core.Connection, n int, window int) {
-	ch, err := conn.NewAPIChannelBuffered(window+8, window+8)
+// bench does one row per line of the standard input: `ROW COUNT WINDOW`.
+func bench(conn *core.Connection) {
+	lines := bufio.NewScanner(os.Stdin)
+	for lines.Scan() {
+		var row string
+		var count, window int
+		fmt.Sscan(lines.Text(), &row, &count, &window)
+		switch row {
+		case "ping":
+			benchPing(conn, count)
+		case "pipelined":
+			benchPipelined(conn, row, count, window, func(int) api.Message { return &memclnt.ControlPing{} },
+				func() api.Message { return &memclnt.ControlPingReply{} })
+		case "add", "del":
+			benchPipelined(conn, row, count, window, func(i int) api.Message { return route(i, row == "add") },
+				func() api.Message { return &ip.IPRouteAddDelV2Reply{} })
+		case "dump":
+			benchDump(conn)
+		}
+	}
+}
+
+func route(n int, add bool) api.Message {
+	prefix := ip_types.Prefix{Len: 32}
+	prefix.Address.Un.SetIP4(ip_types.IP4Address{10, byte(n >> 16), byte(n >> 8), byte(n)})
+	path := fib_types.FibPath{SwIfIndex: 0, Weight: 1, Type: fib_types.FIB_API_PATH_TYPE_LOCAL}
+	return &ip.IPRouteAddDelV2{IsAdd: add, Route: ip.IPRouteV2{Prefix: prefix, Paths: []fib_types.FibPath{path}}}
+}
+
+func benchPing(conn *core.Connection, count int) {
+	ch, err := conn.NewAPIChannel()
 	must(err)
 	defer ch.Close()
 	ch.SetReplyTimeout(60 * time.Second)
-	took := make([]float64, n)
+	took := make([]float64, count)
 	began := time.Now()
-	for i := 0; i < n; i++ {
+	for i := 0; i < count; i++ {
 		t := time.Now()
 		must(ch.SendRequest(&memclnt.ControlPing{}).ReceiveReply(&memclnt.ControlPingReply{}))
 		took[i] = float64(time.Since(t).Nanoseconds()) / 1000
 	}
 	seconds := time.Since(began).Seconds()
 	sort.Float64s(took)
-	print(map[string]any{"row": "ping", "perSecond": float64(n) / seconds, "p50us": took[n/2], "p99us": took[n*99/100]})
+	print(map[string]any{"row": "ping", "perSecond": float64(count) / seconds, "p50us": took[count/2], "p99us": took[count*99/100]})
+}
 
-	count := n * 4
-	run := func(row string, request api.Message, reply func() api.Message) {
-		contexts := make(chan api.RequestCtx, window)
-		began := time.Now()
-		go func() {
-			for i := 0; i < count; i++ {
-				contexts <- ch.SendRequest(request)
-			}
-			close(contexts)
-		}()
-		for c := range contexts {
-			must(c.ReceiveReply(reply()))
+func benchPipelined(conn *core.Connection, row string, count int, window int, request func(int) api.Message, reply func() api.Message) {
+	ch, err := conn.NewAPIChannelBuffered(window+8, window+8)
+	must(err)
+	defer ch.Close()
+	ch.SetReplyTimeout(60 * time.Second)
+	contexts := make(chan api.RequestCtx, window)
+	began := time.Now()
+	go func() {
+		for i := 0; i < count; i++ {
+			contexts <- ch.SendRequest(request(i))
 		}
-		print(map[string]any{"row": row, "perSecond": float64(count) / time.Since(began).Seconds()})
+		close(contexts)
+	}()
+	for c := range contexts {
+		must(c.ReceiveReply(reply()))
 	}
-	run("ping pipelined", &memclnt.ControlPing{}, func() api.Message { return &memclnt.ControlPingReply{} })
+	print(map[string]any{"row": row, "count": count, "perSecond": float64(count) / time.Since(began).Seconds()})
+}
 
-	ctx := context.Background()
-	began = time.Now()
-	dump, err := ip.NewServiceClient(conn).IPRouteV2Dump(ctx, &ip.IPRouteV2Dump{})
+func benchDump(conn *core.Connection) {
+	began := time.Now()
+	dump, err := ip.NewServiceClient(conn).IPRouteV2Dump(context.Background(), &ip.IPRouteV2Dump{})
 	must(err)
 	rows := 0
 	for {
@@ -227,7 +261,7 @@ func bench(conn *core.Connection, n int, window int) {
 		must(err)
 		rows++
 	}
-	print(map[string]any{"row": "dump", "rows": rows, "seconds": time.Since(began).Seconds()})
+	print(map[string]any{"row": "dump", "count": rows, "perSecond": float64(rows) / time.Since(began).Seconds()})
 }
 
 func main() {
@@ -238,9 +272,7 @@ func main() {
 	} else if os.Args[2] == "configure" {
 		configure(conn)
 	} else {
-		n, _ := strconv.Atoi(os.Args[3])
-		window, _ := strconv.Atoi(os.Args[4])
-		bench(conn, n, window)
+		bench(conn)
 	}
 	conn.Disconnect()
 	print(map[string]any{"step": "disconnected"})

@@ -79,9 +79,9 @@ sys::ReceivedMessage read_message(Input& input, const Message& good, const sys::
   if ((kind & 8) != 0) message.size = input.byte() + (kind & 1);
   message.truncated = (kind & 0x30) == 0x30;
   uint8_t fds = (kind & 0x40) != 0 ? input.byte() % 4 : 4;
-  if (fds == 4 && good_fd.valid()) message.fds.push_back(test::duplicate(good_fd.get()));
+  if (fds == 4 && good_fd.valid()) message.fds.emplace_back(test::duplicate(good_fd.get()));
   for (uint8_t i = 0; fds < 4 && i < fds; i++)
-    message.fds.push_back(make_fd(input.byte()));
+    message.fds.emplace_back(make_fd(input.byte()));
   return message;
 }
 
@@ -184,6 +184,8 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
     else
       nodevpp::memif::run_server(input);
   }
+  while (nodevpp::sys::foreign_waiting() > 0) // another thread closes what may take long
+    std::this_thread::yield();
   int after = nodevpp::test::make_eventfd().get();
   nodevpp::memif::check(warm && before == after);
   return 0;
