@@ -23,7 +23,10 @@ const { values: options } = parseArgs({
     runs: { type: 'string', default: '30' },
     socket: { type: 'string', default: `@node-vpp-bench-${process.pid}` },
     role: { type: 'string', default: 'main' },
-    'vpp-bin': { type: 'string', default: process.env['VPP_BIN'] === undefined ? '/usr/bin' : dirname(process.env['VPP_BIN']) },
+    'vpp-bin': {
+      type: 'string',
+      default: process.env.VPP_BIN === undefined ? '/usr/bin' : dirname(process.env.VPP_BIN),
+    },
   },
 });
 const runs = Number(options.runs);
@@ -77,7 +80,10 @@ async function ours(socket: string, count: number): Promise<Row[]> {
   };
   await add('dump, objects with bigint', 60 * scale, () => stats.dump());
   await add('dump, objects with numbers', 60 * scale, () => stats.dump([], { numbers: true }));
-  const vectors = stats.ls('/if/').filter(({ type }) => type === 'simple' || type === 'combined').map(({ name }) => stats.vector(name));
+  const vectors = stats
+    .ls('/if/')
+    .filter(({ type }) => type === 'simple' || type === 'combined')
+    .map(({ name }) => stats.vector(name));
   await add('all counters, as views in place', 6 * scale, () => {
     let words = 0;
     let sum = 0n;
@@ -132,10 +138,21 @@ async function main(): Promise<void> {
   const count = Number(options.interfaces);
   // The peers want a path.
   const socket = `/tmp/node-vpp-bench-${process.pid}.sock`;
-  const server = fork(self, ['--role', 'serve', '--socket', socket, '--interfaces', String(count)], { stdio: 'inherit' });
+  const server = fork(self, ['--role', 'serve', '--socket', socket, '--interfaces', String(count)], {
+    stdio: 'inherit',
+  });
   await once(server, 'message');
   try {
-    const reader = fork(self, ['--role', 'read', '--socket', socket, '--interfaces', String(count), '--runs', String(runs)]);
+    const reader = fork(self, [
+      '--role',
+      'read',
+      '--socket',
+      socket,
+      '--interfaces',
+      String(count),
+      '--runs',
+      String(runs),
+    ]);
     const [rows] = (await once(reader, 'message')) as [Row[]];
     const all = [...rows];
     for (const [who, client] of [
@@ -148,17 +165,30 @@ async function main(): Promise<void> {
       }
       const { lines, errors } = await runClient(client.command, [socket, 'bench', String(who === 'GoVPP' ? runs : 3)]);
       if (lines.length === 0) console.log(`${who}: ${errors.slice(-200)}`);
-      for (const { row, entries, p50ms, p99ms } of lines as { row: string; entries: number; p50ms: number; p99ms: number }[]) {
+      for (const { row, entries, p50ms, p99ms } of lines as {
+        row: string;
+        entries: number;
+        p50ms: number;
+        p99ms: number;
+      }[]) {
         const single = row === 'interface';
         // GoVPP does a hundred readings each.
         const scale = !single ? 1 : who === 'GoVPP' ? 10 : 1000;
-        all.push({ name: `${who}: ${row} (${entries} entries)`, p50: p50ms * scale, p99: p99ms * scale, unit: single ? 'µs' : 'ms' });
+        all.push({
+          name: `${who}: ${row} (${entries} entries)`,
+          p50: p50ms * scale,
+          p99: p99ms * scale,
+          unit: single ? 'µs' : 'ms',
+        });
       }
     }
     const tool = join(options['vpp-bin'], 'vpp_get_stats');
     if (existsSync(tool)) {
       const env = { ...process.env, LD_LIBRARY_PATH: join(dirname(tool), '../lib/x86_64-linux-gnu') };
-      const dump = await times(5, () => spawnSync(tool, ['socket-name', socket, 'machine', 'dump', '/'], { env, maxBuffer: 1 << 30 }).status);
+      const dump = await times(
+        5,
+        () => spawnSync(tool, ['socket-name', socket, 'machine', 'dump', '/'], { env, maxBuffer: 1 << 30 }).status,
+      );
       all.push({ name: 'vpp_get_stats machine dump / (whole process, prints)', ...dump, unit: 'ms' });
     }
     console.log(`${count} interfaces, 2 threads, ${runs} runs`);

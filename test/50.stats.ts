@@ -95,7 +95,17 @@ void t.test('a segment written down by hand is read as it was meant', async (t) 
 });
 
 void t.test('numbers on request: exact up to 2^53, the nearest above', async (t) => {
-  for (const value of [0n, 1n, 0xffff_ffffn, 0x1_0000_0000n, 2n ** 53n - 1n, 2n ** 53n + 1n, 2n ** 63n, 0x7ff8_0000_0000_0001n, 2n ** 64n - 1n]) {
+  for (const value of [
+    0n,
+    1n,
+    0xffff_ffffn,
+    0x1_0000_0000n,
+    2n ** 53n - 1n,
+    2n ** 53n + 1n,
+    2n ** 63n,
+    0x7ff8_0000_0000_0001n,
+    2n ** 64n - 1n,
+  ]) {
     const stats = openStatsImage(literal((image) => image.u64(1160, value)));
     const [drops] = stats.dump('/if/drops', { numbers: true });
     t.equal(drops?.type === 'simple' ? drops.value[0]![1] : undefined, Number(value), `${value} copied`);
@@ -162,8 +172,14 @@ void t.test('layouts of older releases', async (t) => {
     t.match(stats.get('/err/x/y'), { value: [77n] });
   });
   await t.test('what is none of them is said', async (t) => {
-    t.throws(() => openStatsImage(literal((image) => image.u64(0, 3n))), { code: 'ERR_STATS_VERSION', message: /version 3; 1 and 2 are known/ });
-    t.throws(() => openStatsImage(new Uint8Array(4096)), { code: 'ERR_STATS_VERSION', message: /empty, or being set up/ });
+    t.throws(() => openStatsImage(literal((image) => image.u64(0, 3n))), {
+      code: 'ERR_STATS_VERSION',
+      message: /version 3; 1 and 2 are known/,
+    });
+    t.throws(() => openStatsImage(new Uint8Array(4096)), {
+      code: 'ERR_STATS_VERSION',
+      message: /empty, or being set up/,
+    });
     t.throws(() => openStatsImage(new Uint8Array(8)), { code: 'ERR_STATS_CORRUPT', message: /8 bytes, too few/ });
   });
   await t.test('types that are not known are listed and not dumped', async (t) => {
@@ -176,7 +192,11 @@ void t.test('layouts of older releases', async (t) => {
 
 void t.test('pointers that lead astray cost their entry, not the others', async (t) => {
   const broken: readonly (readonly [string, (image: Image) => void, RegExp])[] = [
-    ['before the segment', (image) => image.u64(128 + 144 + 8, Image.base - 64n), /\/if\/drops would begin at -64 of 4096/],
+    [
+      'before the segment',
+      (image) => image.u64(128 + 144 + 8, Image.base - 64n),
+      /\/if\/drops would begin at -64 of 4096/,
+    ],
     ['behind it', (image) => image.u64(128 + 144 + 8, Image.base + 8192n), /would begin at 8192 of 4096/],
     ['not aligned', (image) => image.u64(128 + 144 + 8, Image.base + 1028n), /would begin at 1028/],
     ['too long', (image) => image.u32(1016, 1000), /would have 1000 elements, more than fit/],
@@ -190,8 +210,16 @@ void t.test('pointers that lead astray cost their entry, not the others', async 
     t.match(stats.get('/if/rx'), { packets: [[10n, 11n]] }, `${title}: another entry`);
     t.throws(() => stats.counter('/if/drops', 0).value(), { code: 'ERR_STATS_CORRUPT' }, `${title}: in place`);
   }
-  t.match(openStatsImage(literal((image) => image.entry(3, 6, '/l', 99n))).get('/l'), { type: 'corrupt' }, 'a symlink to nowhere');
-  t.match(openStatsImage(literal((image) => image.entry(3, 6, '/l', 3n))).get('/l'), { type: 'corrupt' }, 'a symlink to itself');
+  t.match(
+    openStatsImage(literal((image) => image.entry(3, 6, '/l', 99n))).get('/l'),
+    { type: 'corrupt' },
+    'a symlink to nowhere',
+  );
+  t.match(
+    openStatsImage(literal((image) => image.entry(3, 6, '/l', 3n))).get('/l'),
+    { type: 'corrupt' },
+    'a symlink to itself',
+  );
   t.match(
     openStatsImage(literal((image) => image.entry(3, 6, '/l', 2n | (50n << 32n)))).get('/l'),
     { packets: [0n] },
@@ -207,7 +235,9 @@ void t.test('a recorded segment of VPP 26.06', async (t) => {
   const stats = openStatsImage(recordedImage());
   const expected = Object.entries(recordedEntries());
   const values = new Map(stats.dump().map((value) => [value.name, value]));
-  const wrong = expected.filter(([name, { value }]) => JSON.stringify(plain(values.get(name))) !== JSON.stringify(value));
+  const wrong = expected.filter(
+    ([name, { value }]) => JSON.stringify(plain(values.get(name))) !== JSON.stringify(value),
+  );
   t.strictSame(wrong, [], `${expected.length} entries are what the Python client reads`);
   t.equal(expected.length, 3828);
   const types = new Map(stats.ls().map(({ name, type }) => [name, type]));
@@ -215,7 +245,10 @@ void t.test('a recorded segment of VPP 26.06', async (t) => {
   t.equal([...types.values()].filter((type) => type === 'symlink').length, 3758);
   t.match(stats.system(), { workers: 0, lastStatsClear: 0, bootTime: 1795453146 });
   t.strictSame(stats.buffers(), [{ name: 'default-numa-0', cached: 288, used: 0, available: 11668 }]);
-  t.strictSame(stats.memory().map(({ name }) => name), ['stat segment', 'main heap']);
+  t.strictSame(
+    stats.memory().map(({ name }) => name),
+    ['stat segment', 'main heap'],
+  );
   t.ok(stats.memory().every(({ total, used, free }) => total >= used + free * 0.9 && used > 0));
   t.match(stats.errors(), [
     { node: 'arp-reply', reason: 'l3_src_address_is_local', count: 5 },
@@ -246,27 +279,48 @@ void t.test('what the writer makes is read as it was written', async (t) => {
   t.teardown(() => segment.close());
   const gauge = segment.addGauge('/gauge', 2n ** 63n);
   segment.addHistogram('/histogram', { leastExponent: 2, bins: 4, threads: 1 });
-  const ring = segment.addRingBuffer('/ring', { entrySize: 4, ringSize: 4, threads: 2, schema: 'u32', schemaVersion: 3 });
+  const ring = segment.addRingBuffer('/ring', {
+    entrySize: 4,
+    ringSize: 4,
+    threads: 2,
+    schema: 'u32',
+    schemaVersion: 3,
+  });
   const read = () => openStatsImage(imageOf(segment));
   t.equal(read().releases, '22.06 or later');
-  t.match(read().ls().slice(0, 3), [{ name: '/sys/heartbeat' }, { name: '/sys/last_stats_clear' }, { name: '/sys/boottime' }]);
+  t.match(read().ls().slice(0, 3), [
+    { name: '/sys/heartbeat' },
+    { name: '/sys/last_stats_clear' },
+    { name: '/sys/boottime' },
+  ]);
   t.match(read().get('/gauge'), { type: 'gauge', value: 2n ** 63n });
   gauge.value = 7;
   t.match(read().get('/gauge'), { value: 7n });
   t.match(read().get('/interfaces/bench2/rx'), { packets: [2000n, 2001n], bytes: [128_000n, 128_000n] });
-  t.strictSame([...read().interfaces({ tags: new Map([[1, 'uplink']]) })].map(({ name, tag }) => [name, tag]), [
-    ['local0', undefined],
-    ['bench1', 'uplink'],
-    ['bench2', undefined],
-  ]);
-  t.equal(read().interfaces({ tags: (i, name) => `${name}/${i}` }).byTag('bench2/2')?.swIfIndex, 2);
+  t.strictSame(
+    [...read().interfaces({ tags: new Map([[1, 'uplink']]) })].map(({ name, tag }) => [name, tag]),
+    [
+      ['local0', undefined],
+      ['bench1', 'uplink'],
+      ['bench2', undefined],
+    ],
+  );
+  t.equal(
+    read()
+      .interfaces({ tags: (i, name) => `${name}/${i}` })
+      .byTag('bench2/2')?.swIfIndex,
+    2,
+  );
 
   await t.test('counters carry over 32 bits', async (t) => {
     const thread = interfaces.combined.rx.thread(0);
     thread.set(1, 0xffff_ffff, 2n ** 53n);
     thread.add(1, 1, 1);
     thread.add(1, 2 ** 40, 3);
-    t.match(read().get('/interfaces/bench1/rx'), { packets: [0x1_0000_0000n + 2n ** 40n, 1001n], bytes: [2n ** 53n + 4n, 64_000n] });
+    t.match(read().get('/interfaces/bench1/rx'), {
+      packets: [0x1_0000_0000n + 2n ** 40n, 1001n],
+      bytes: [2n ** 53n + 4n, 64_000n],
+    });
     t.strictSame(thread.get(1), { packets: 0x1_0000_0000n + 2n ** 40n, bytes: 2n ** 53n + 4n });
     t.throws(() => thread.add(99, 1, 1), { code: 'ERR_VPP_ARGUMENT_RANGE' });
     t.throws(() => thread.add(-1, 1, 1), { code: 'ERR_VPP_ARGUMENT_RANGE' });
@@ -288,7 +342,10 @@ void t.test('what the writer makes is read as it was written', async (t) => {
   });
   await t.test('interfaces are removed and made anew, at 0', async (t) => {
     interfaces.remove(1);
-    t.strictSame([...read().interfaces()].map(({ name }) => name), ['local0', 'bench2']);
+    t.strictSame(
+      [...read().interfaces()].map(({ name }) => name),
+      ['local0', 'bench2'],
+    );
     t.equal(read().ls('/interfaces/bench1/').length, 0);
     t.match(read().get('/if/names'), { value: ['local0', 'deleted', 'bench2'] });
     interfaces.add(1, 'tap/1');
@@ -298,7 +355,13 @@ void t.test('what the writer makes is read as it was written', async (t) => {
   await t.test('a histogram', async (t) => {
     const histogram = segment.addHistogram('/h', { leastExponent: 4, bins: 3 });
     for (const value of [0, 1, 16, 31, 32, 63, 64, 1e9]) histogram.thread(0).observe(value);
-    t.match(read().get('/h'), { leastExponent: 4, bins: [[4n, 2n, 2n], [0n, 0n, 0n]] });
+    t.match(read().get('/h'), {
+      leastExponent: 4,
+      bins: [
+        [4n, 2n, 2n],
+        [0n, 0n, 0n],
+      ],
+    });
   });
   await t.test('a ring buffer keeps its newest records', async (t) => {
     const records = () => {
@@ -309,24 +372,32 @@ void t.test('what the writer makes is read as it was written', async (t) => {
     t.equal(Buffer.from(records()!.schema!).toString(), 'u32');
     t.equal(records()?.schemaVersion, 3);
     for (let i = 1; i <= 3; i++) ring.produce(1, Uint8Array.of(i, 0, 0, 0));
-    t.strictSame(records()?.records.map((record) => record[0]), [1, 2, 3]);
+    t.strictSame(
+      records()?.records.map((record) => record[0]),
+      [1, 2, 3],
+    );
     for (let i = 4; i <= 9; i++) ring.produce(1, Uint8Array.of(i));
     t.strictSame([records()?.sequence, records()?.first], [9n, 6n]);
-    t.strictSame(records()?.records.map((record) => record[0]), [7, 8, 9], 'without the one that may be being written');
+    t.strictSame(
+      records()?.records.map((record) => record[0]),
+      [7, 8, 9],
+      'without the one that may be being written',
+    );
     t.throws(() => ring.produce(2, Uint8Array.of(1)), { code: 'ERR_VPP_ARGUMENT_RANGE' });
     t.throws(() => ring.produce(0, new Uint8Array(5)), { code: 'ERR_VPP_ARGUMENT_RANGE' });
   });
   await t.test('mistakes are errors and change nothing', async (t) => {
     const before = read().ls().length;
     const { epoch } = segment;
-    for (const name of ['', 'x'.repeat(128), 'a\0b', '/gauge']) t.throws(() => segment.addSimple(name), { code: 'ERR_STATS_NAME' });
+    for (const name of ['', 'x'.repeat(128), 'a\0b', '/gauge'])
+      t.throws(() => segment.addSimple(name), { code: 'ERR_STATS_NAME' });
     t.throws(() => segment.addSymlink('/l', interfaces.simple.drops, 99), { code: 'ERR_VPP_ARGUMENT_RANGE' });
     t.throws(() => segment.addSimple('/threads', { threads: 0 }), { code: 'ERR_VPP_ARGUMENT_RANGE' });
     t.throws(() => (gauge.value = 1.5), { code: 'ERR_VPP_ARGUMENT_RANGE' });
     t.throws(() => createStatsSegment({ sizeBytes: 100 }), { code: 'ERR_VPP_ARGUMENT_RANGE' });
     t.equal(read().ls().length, before);
     t.ok(segment.epoch >= epoch);
-    t.match(read().ls(`${'x'.repeat(10)}`), []);
+    t.match(read().ls('x'.repeat(10)), []);
   });
 });
 
@@ -356,13 +427,28 @@ void t.test('property: what is written is read, whatever is added, grown, rename
     fc.record({ do: fc.constant('simple' as const), name, length: fc.nat(40) }),
     fc.record({ do: fc.constant('combined' as const), name, length: fc.nat(40) }),
     fc.record({ do: fc.constant('gauge' as const), name, value: fc.bigInt({ min: 0n, max: 2n ** 64n - 1n }) }),
-    fc.record({ do: fc.constant('names' as const), name, list: fc.array(fc.option(name, { nil: undefined }), { maxLength: 20 }) }),
+    fc.record({
+      do: fc.constant('names' as const),
+      name,
+      list: fc.array(fc.option(name, { nil: undefined }), { maxLength: 20 }),
+    }),
     fc.record({ do: fc.constant('symlink' as const), name, of: fc.nat(100), column: fc.nat(40) }),
-    fc.record({ do: fc.constant('count' as const), of: fc.nat(100), thread: fc.nat(1), index: fc.nat(60), n: fc.nat() }),
+    fc.record({
+      do: fc.constant('count' as const),
+      of: fc.nat(100),
+      thread: fc.nat(1),
+      index: fc.nat(60),
+      n: fc.nat(),
+    }),
     fc.record({ do: fc.constant('remove' as const), of: fc.nat(100) }),
     fc.record({ do: fc.constant('rename' as const), of: fc.nat(100), name }),
   );
-  type Model = { value: unknown; entry: { remove(): void; rename(name: string): void }; grown?: (index: number) => void; count?: (thread: number, index: number, n: number) => void };
+  interface Model {
+    value: unknown;
+    entry: { remove(): void; rename(name: string): void };
+    grown?: (index: number) => void;
+    count?: (thread: number, index: number, n: number) => void;
+  }
   fc.assert(
     fc.property(fc.array(command, { maxLength: 60 }), (commands) => {
       const segment = createStatsSegment({ sizeBytes: 1 << 20, threads: 2, updateIntervalMs: 0 });
@@ -374,7 +460,8 @@ void t.test('property: what is written is read, whatever is added, grown, rename
           if ('name' in each && segment.has(each.name)) continue;
           if (each.do === 'simple' || each.do === 'combined') {
             const width = each.do === 'simple' ? 1 : 2;
-            const entry = each.do === 'simple' ? segment.addSimple(each.name, each) : segment.addCombined(each.name, each);
+            const entry =
+              each.do === 'simple' ? segment.addSimple(each.name, each) : segment.addCombined(each.name, each);
             const rows = [0, 1].map(() => Array.from({ length: each.length }, () => [0n, 0n]));
             model.set(each.name, {
               entry,
@@ -390,7 +477,8 @@ void t.test('property: what is written is read, whatever is added, grown, rename
                 rows[thread]![index]![1]! += BigInt(n * 2);
               },
             });
-          } else if (each.do === 'gauge') model.set(each.name, { entry: segment.addGauge(each.name, each.value), value: each.value });
+          } else if (each.do === 'gauge')
+            model.set(each.name, { entry: segment.addGauge(each.name, each.value), value: each.value });
           else if (each.do === 'names') {
             const entry = segment.addNames(each.name, each.list);
             const trimmed = each.list.slice(0, each.list.findLastIndex((text) => text !== undefined) + 1);
@@ -435,7 +523,8 @@ void t.test('property: what is written is read, whatever is added, grown, rename
 });
 
 function fcEqual(got: unknown, wanted: unknown): void {
-  const text = (value: unknown) => JSON.stringify(value, (_, inner: unknown) => (typeof inner === 'bigint' ? `${inner}n` : (inner ?? null)));
+  const text = (value: unknown) =>
+    JSON.stringify(value, (_, inner: unknown) => (typeof inner === 'bigint' ? `${inner}n` : (inner ?? null)));
   if (text(got) !== text(wanted)) throw new Error(`read ${text(got)}, written ${text(wanted)}`);
 }
 
@@ -448,8 +537,19 @@ void t.test('garbage: no image makes the reader do anything but answer or say wh
 
 void t.test('the dashboard for Grafana asks for metrics that there are', async (t) => {
   const file = fileURLToPath(new URL('../../../docs/assets/grafana-vpp.json', import.meta.url));
-  type Panel = { id: number; title: string; type: string; gridPos: { x: number; y: number; w: number; h: number }; targets: { expr: string }[] };
-  const dashboard = JSON.parse(readFileSync(file, 'utf8')) as { title: string; schemaVersion: number; panels: Panel[]; templating: { list: { name: string; type: string }[] } };
+  interface Panel {
+    id: number;
+    title: string;
+    type: string;
+    gridPos: { x: number; y: number; w: number; h: number };
+    targets: { expr: string }[];
+  }
+  const dashboard = JSON.parse(readFileSync(file, 'utf8')) as {
+    title: string;
+    schemaVersion: number;
+    panels: Panel[];
+    templating: { list: { name: string; type: string }[] };
+  };
   t.equal(dashboard.title, 'VPP');
   t.ok(dashboard.schemaVersion >= 36);
   t.equal(new Set(dashboard.panels.map(({ id }) => id)).size, dashboard.panels.length);
@@ -460,8 +560,10 @@ void t.test('the dashboard for Grafana asks for metrics that there are', async (
   for (const { title, gridPos, targets } of dashboard.panels) {
     t.ok(gridPos.x + gridPos.w <= 24 && gridPos.h > 0, `${title} fits`);
     for (const { expr } of targets) {
-      for (const [name] of expr.matchAll(/vpp_\w+/g)) t.ok(there.includes(`\n${name}{`) || there.includes(`\n${name} `), `${title}: ${name}`);
-      for (const [, name] of expr.matchAll(/\$(\w+)/g)) t.ok(name === '__rate_interval' || variables.has(name!), `${title}: $${name!}`);
+      for (const [name] of expr.matchAll(/vpp_\w+/g))
+        t.ok(there.includes(`\n${name}{`) || there.includes(`\n${name} `), `${title}: ${name}`);
+      for (const [, name] of expr.matchAll(/\$(\w+)/g))
+        t.ok(name === '__rate_interval' || variables.has(name!), `${title}: $${name!}`);
     }
   }
 });

@@ -9,7 +9,16 @@ import { fileURLToPath } from 'node:url';
 import { Worker } from 'node:worker_threads';
 import { type Snapshot, type Stats, connectStats } from 'node-vpp/stats';
 import { createStatsSegment } from 'node-vpp/stats/writer';
-import { RawStatsServer, mappings, noPython, openFiles, recordedImage, socketFolder, until, vppLike } from './support/stats.js';
+import {
+  RawStatsServer,
+  mappings,
+  noPython,
+  openFiles,
+  recordedImage,
+  socketFolder,
+  until,
+  vppLike,
+} from './support/stats.js';
 
 t.setTimeout(300_000);
 const root = fileURLToPath(new URL('../../..', import.meta.url));
@@ -50,7 +59,9 @@ void t.test('connecting', async (t) => {
     t.throws(() => vppLike().segment.listen(socket), { code: 'ERR_STATS_SYSTEM', errnoName: 'EADDRINUSE' });
     await stats.close();
     t.throws(() => stats.ls(), { code: 'ERR_STATS_CLOSED' });
-    await t.rejects(connectStats({ socket: path('never'), waitMs: 60_000, signal: AbortSignal.timeout(20) }), { name: 'TimeoutError' });
+    await t.rejects(connectStats({ socket: path('never'), waitMs: 60_000, signal: AbortSignal.timeout(20) }), {
+      name: 'TimeoutError',
+    });
   });
   await t.test('servers that are none', { skip: noPython }, async (t) => {
     await using server = new RawStatsServer(t);
@@ -92,7 +103,12 @@ void t.test('a change in progress', async (t) => {
       segment.addGauge('/a');
       segment.addGauge('/b');
     });
-    seen.add(stats.ls(['/a$', '/b$']).map(({ name }) => name).join());
+    seen.add(
+      stats
+        .ls(['/a$', '/b$'])
+        .map(({ name }) => name)
+        .join(),
+    );
     t.strictSame([...seen], ['/a,/b']);
     t.equal(counter.value(), 2001, 'a live counter follows');
     const before = stats.epoch;
@@ -102,11 +118,13 @@ void t.test('a change in progress', async (t) => {
   });
 });
 
-void t.test('structure and counters changed by another thread while they are read: no torn value, no wrong name', async (t) => {
-  const socket = join(socketFolder(t), 's');
-  // Both halves of the counter are always the same number; a value seen by halves would differ.
-  const worker = new Worker(
-    `const { createStatsSegment, InterfaceCounters } = require('node-vpp/stats/writer');
+void t.test(
+  'structure and counters changed by another thread while they are read: no torn value, no wrong name',
+  async (t) => {
+    const socket = join(socketFolder(t), 's');
+    // Both halves of the counter are always the same number; a value seen by halves would differ.
+    const worker = new Worker(
+      `const { createStatsSegment, InterfaceCounters } = require('node-vpp/stats/writer');
      const { parentPort } = require('node:worker_threads');
      const segment = createStatsSegment({ sizeBytes: 4 << 20, updateIntervalMs: 0 });
      const counters = new InterfaceCounters(segment);
@@ -122,34 +140,35 @@ void t.test('structure and counters changed by another thread while they are rea
        i = i % 60 + 1;
        if (going) setImmediate(turn);
      })();`,
-    { eval: true },
-  );
-  await new Promise((resolve, reject) => worker.once('message', resolve).once('error', reject));
-  const stats = await connected(t, socket, { busyMs: 2000, attempts: 100_000 });
-  const rx = stats.counter('/interfaces/first/rx');
-  let readings = 0;
-  const torn: bigint[] = [];
-  const strangers: string[] = [];
-  const epochs = new Set<number>();
-  const halves = (value: bigint) => value >> 32n === (value & 0xffff_ffffn);
-  const deadline = performance.now() + 4000;
-  while (performance.now() < deadline && (readings < 3000 || epochs.size < 20)) {
-    const snapshot = stats.snapshot(['/if/', '/interfaces/']);
-    epochs.add(snapshot.epoch);
-    const value = snapshot.get('/interfaces/first/rx');
-    const numbers = [rx.exact()!, ...(value?.type === 'combinedColumn' ? [...value.packets, ...value.bytes] : [])];
-    torn.push(...numbers.filter((each) => !halves(each)));
-    for (const { name, swIfIndex } of snapshot.capture === undefined ? [] : stats.interfaces({ snapshot })) {
-      if (name !== (swIfIndex === 0 ? 'first' : `if${swIfIndex}`)) strangers.push(name);
+      { eval: true },
+    );
+    await new Promise((resolve, reject) => worker.once('message', resolve).once('error', reject));
+    const stats = await connected(t, socket, { busyMs: 2000, attempts: 100_000 });
+    const rx = stats.counter('/interfaces/first/rx');
+    let readings = 0;
+    const torn: bigint[] = [];
+    const strangers: string[] = [];
+    const epochs = new Set<number>();
+    const halves = (value: bigint) => value >> 32n === (value & 0xffff_ffffn);
+    const deadline = performance.now() + 4000;
+    while (performance.now() < deadline && (readings < 3000 || epochs.size < 20)) {
+      const snapshot = stats.snapshot(['/if/', '/interfaces/']);
+      epochs.add(snapshot.epoch);
+      const value = snapshot.get('/interfaces/first/rx');
+      const numbers = [rx.exact()!, ...(value?.type === 'combinedColumn' ? [...value.packets, ...value.bytes] : [])];
+      torn.push(...numbers.filter((each) => !halves(each)));
+      for (const { name, swIfIndex } of stats.interfaces({ snapshot })) {
+        if (name !== (swIfIndex === 0 ? 'first' : `if${swIfIndex}`)) strangers.push(name);
+      }
+      readings++;
+      if (readings % 50 === 0) await new Promise(setImmediate);
     }
-    readings++;
-    if (readings % 50 === 0) await new Promise(setImmediate);
-  }
-  worker.postMessage('end');
-  t.strictSame(torn, [], `${readings} readings`);
-  t.strictSame(strangers, []);
-  t.ok(epochs.size > 1, `${epochs.size} epochs seen`);
-});
+    worker.postMessage('end');
+    t.strictSame(torn, [], `${readings} readings`);
+    t.strictSame(strangers, []);
+    t.ok(epochs.size > 1, `${epochs.size} epochs seen`);
+  },
+);
 
 void t.test('deltas and rates', async (t) => {
   const socket = join(socketFolder(t), 's');
@@ -197,20 +216,30 @@ void t.test('deltas and rates', async (t) => {
   t.equal(second.reading('/if/rx'), undefined, 'a vector without a column is no counter');
   t.equal(second.reading('/if/names', 0), undefined);
   const counted = stats.errors({ snapshot: second });
-  t.strictSame(counted.map(({ node, reason, count }) => [node, reason, count]), [
-    ['ip4-input', 'bad ip4 checksum', 7],
-    ['ip6-input', 'bad ip4 checksum', 4],
-  ], 'the same reason of two nodes is two errors');
+  t.strictSame(
+    counted.map(({ node, reason, count }) => [node, reason, count]),
+    [
+      ['ip4-input', 'bad ip4 checksum', 7],
+      ['ip6-input', 'bad ip4 checksum', 4],
+    ],
+    'the same reason of two nodes is two errors',
+  );
   t.equal(counted[1]!.reading()?.delta, 4n);
   t.equal(checksum, 0);
-  t.match(stats.nodes({ snapshot: second }), [{ name: 'ip4-input', vectorsPerCall: 256, clocksPerVector: 100_000 / 2560 }]);
+  t.match(stats.nodes({ snapshot: second }), [
+    { name: 'ip4-input', vectorsPerCall: 256, clocksPerVector: 100_000 / 2560 },
+  ]);
   t.equal(stats.interfaces({ snapshot: second }).byName('bench1')?.reading('rx')?.delta?.packets, 400n);
 
   interfaces.remove(1);
   interfaces.add(5, 'bench1');
   interfaces.combined.rx.thread(0).add(5, 9, 9);
   const third = stats.snapshot(undefined, { since: second });
-  t.match(third.reading('/interfaces/bench1/rx'), { total: { packets: 9n }, delta: undefined }, 'made anew: another series');
+  t.match(
+    third.reading('/interfaces/bench1/rx'),
+    { total: { packets: 9n }, delta: undefined },
+    'made anew: another series',
+  );
 });
 
 void t.test('subscribing', async (t) => {
@@ -226,7 +255,10 @@ void t.test('subscribing', async (t) => {
     interfaces.combined.rx.thread(0).add(1, 5, 50);
     if (snapshots.length === 4) break;
   }
-  t.strictSame(snapshots.map((each) => (each.reading('/interfaces/bench1/rx') as { delta?: { packets: bigint } }).delta?.packets), [undefined, 5n, 5n, 5n]);
+  t.strictSame(
+    snapshots.map((each) => (each.reading('/interfaces/bench1/rx') as { delta?: { packets: bigint } }).delta?.packets),
+    [undefined, 5n, 5n, 5n],
+  );
   t.strictSame([...snapshots[0]!.names()], ['/interfaces/local0/rx', '/interfaces/bench1/rx', '/interfaces/bench2/rx']);
   t.equal(snapshots[0]!.get('/if/rx'), undefined, 'what was not selected is not in it');
 
@@ -253,7 +285,8 @@ void t.test('subscribing', async (t) => {
     const controller = new AbortController();
     await t.rejects(
       (async () => {
-        for await (const _ of stats.subscribe([], { intervalMs: 5, signal: controller.signal })) controller.abort(new Error('enough'));
+        for await (const _ of stats.subscribe([], { intervalMs: 5, signal: controller.signal }))
+          controller.abort(new Error('enough'));
       })(),
       { message: 'enough' },
     );
@@ -348,13 +381,16 @@ void t.test('a segment that is truncated under the reader', { skip: noPython }, 
       const counter = stats.counter('/interfaces/loop0/rx');
       t.equal(counter.value(), 5000);
       await server.do('truncate', { size });
-      t.throws(() => {
-        stats.dump();
-        // Where nothing was read that is gone, what is left is whole: the vectors lie in front.
-        counter.value();
-        stats.ls();
-        throw Object.assign(new Error(), { code: 'ERR_STATS_LOST' });
-      }, { code: /^ERR_STATS_(LOST|DISCONNECTED)$/ });
+      t.throws(
+        () => {
+          stats.dump();
+          // Where nothing was read that is gone, what is left is whole: the vectors lie in front.
+          counter.value();
+          stats.ls();
+          throw Object.assign(new Error(), { code: 'ERR_STATS_LOST' });
+        },
+        { code: /^ERR_STATS_(LOST|DISCONNECTED)$/ },
+      );
       await server.do('memory', { size: 32 << 20, file });
       await stats.ready({ timeoutMs: 20_000 });
       await until(() => {
@@ -387,7 +423,10 @@ void t.test('nothing is left behind', async (t) => {
       const stats = await connectStats({ socket: join(folder, 'a') });
       stats.dump();
       const vector = stats.vector('/if/rx');
-      t.equal(vector.read((threads) => threads.length), 2);
+      t.equal(
+        vector.read((threads) => threads.length),
+        2,
+      );
       const kept = vector.read((threads) => threads[0]!);
       await stats.close();
       t.equal(kept!.length, 0, 'arrays of a mapping that is gone are empty');
@@ -415,10 +454,14 @@ void t.test('nothing is left behind', async (t) => {
       poll(2000); const first = await used(); poll(10000); const last = await used();
       console.log(JSON.stringify({ first, last }));
       await stats.close(); segment.close();`;
-    const { stdout, stderr, status } = spawnSync(process.execPath, ['--expose-gc', '--input-type=module', '-e', program], {
-      cwd: root,
-      encoding: 'utf8',
-    });
+    const { stdout, stderr, status } = spawnSync(
+      process.execPath,
+      ['--expose-gc', '--input-type=module', '-e', program],
+      {
+        cwd: root,
+        encoding: 'utf8',
+      },
+    );
     t.equal(status, 0, stderr);
     const { first, last } = JSON.parse(stdout) as { first: number; last: number };
     t.ok(last - first < 1 << 20, `${first} bytes, then ${last}`);
@@ -456,7 +499,10 @@ void t.test('nothing is left behind', async (t) => {
     const { segment } = vppLike();
     segment.listen(join(folder, 'e'));
     const { spawn } = await import('node:child_process');
-    const child = spawn(process.execPath, ['--input-type=module', '-e', program], { cwd: root, stdio: ['ignore', 'pipe', 'inherit'] });
+    const child = spawn(process.execPath, ['--input-type=module', '-e', program], {
+      cwd: root,
+      stdio: ['ignore', 'pipe', 'inherit'],
+    });
     let said = '';
     child.stdout.on('data', (chunk: Buffer) => (said += chunk.toString()));
     t.equal(await new Promise((resolve) => child.once('close', resolve)), 0);

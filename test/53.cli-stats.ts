@@ -61,7 +61,8 @@ class Command {
   }
 }
 
-const stats = (t: Test, ...args: string[]) => new Command(t, [process.execPath, main, 'stats', '--socket', socket, ...args]);
+const stats = (t: Test, ...args: string[]) =>
+  new Command(t, [process.execPath, main, 'stats', '--socket', socket, ...args]);
 async function lines(t: Test, ...args: string[]): Promise<string[]> {
   const command = stats(t, ...args);
   t.equal(await command.ended(), 0, command.errors);
@@ -91,7 +92,11 @@ void t.test('get: values', async (t) => {
   ]);
   t.equal((await lines(t, 'get', '--zeros', '/interfaces/bench2/')).length, 17);
   const [line] = await lines(t, 'get', '--json', '/interfaces/bench2/rx$');
-  t.match(JSON.parse(line!), { type: 'combinedColumn', packets: ['2000', '2001'], link: { name: '/if/rx', column: 2 } });
+  t.match(JSON.parse(line!), {
+    type: 'combinedColumn',
+    packets: ['2000', '2001'],
+    link: { name: '/if/rx', column: 2 },
+  });
   const saved = new Command(t, [process.execPath, main, 'stats', '--file', image, 'get', '/interfaces/loop0/rx$']);
   t.equal(await saved.ended(), 0);
   t.equal(saved.output, '5000 packets, 320000 bytes\t/interfaces/loop0/rx\n');
@@ -103,19 +108,36 @@ void t.test('mistakes are one line', async (t) => {
     t.equal(await command.ended(), 1);
     t.match(command.errors, message);
   };
-  await wrong(['--socket', join(folder, 'none'), 'ls'], /^node-vpp: getting the stats segment of .*none: connect ENOENT [^\n]*\n$/);
+  await wrong(
+    ['--socket', join(folder, 'none'), 'ls'],
+    /^node-vpp: getting the stats segment of .*none: connect ENOENT [^\n]*\n$/,
+  );
   await wrong(['--file', join(folder, 'none'), 'ls'], /^node-vpp: reading .*none: ENOENT[^\n]*\n$/);
   await wrong(['--socket', socket, 'ls', '('], /^node-vpp: the pattern "\(" is no regular expression[^\n]*\n$/);
-  await wrong(['--socket', socket, 'top', '--sort', 'frob'], /^node-vpp: interfaces cannot be sorted by frob; there are: name, rx pkt\/s[^\n]*\n$/);
+  await wrong(
+    ['--socket', socket, 'top', '--sort', 'frob'],
+    /^node-vpp: interfaces cannot be sorted by frob; there are: name, rx pkt\/s[^\n]*\n$/,
+  );
 });
 
 void t.test('watch: rates, as text and as JSON', async (t) => {
   const text = await lines(t, 'watch', '/interfaces/', '--interval', '0.1', '--count', '2');
   t.equal(text.filter((line) => /^\d{4}-\d\d-\d\dT/.test(line)).length, 2);
-  t.match(text.find((line) => line.endsWith('/interfaces/bench7/rx')), /^ *[\d.]+ k?pkt\/s +[\d.]+ [kM]bit\/s/);
-  t.notOk(text.some((line) => line.includes('bench9')), 'what stands still is left out');
-  const json = (await lines(t, 'watch', '/interfaces/bench7/', '--json', '--interval', '0.1', '--count', '1')).map((line) => JSON.parse(line) as Record<string, never>);
-  t.match(json.find(({ name }) => name === '/interfaces/bench7/rx'), { type: 'combined', delta: { packets: /^\d+$/ }, rate: { packets: Number } });
+  t.match(
+    text.find((line) => line.endsWith('/interfaces/bench7/rx')),
+    /^ *[\d.]+ k?pkt\/s +[\d.]+ [kM]bit\/s/,
+  );
+  t.notOk(
+    text.some((line) => line.includes('bench9')),
+    'what stands still is left out',
+  );
+  const json = (await lines(t, 'watch', '/interfaces/bench7/', '--json', '--interval', '0.1', '--count', '1')).map(
+    (line) => JSON.parse(line) as { name: string },
+  );
+  t.match(
+    json.find(({ name }) => name === '/interfaces/bench7/rx'),
+    { type: 'combined', delta: { packets: /^\d+$/ }, rate: { packets: Number } },
+  );
 });
 
 void t.test('top where no terminal is', async (t) => {
@@ -123,7 +145,19 @@ void t.test('top where no terminal is', async (t) => {
   t.match(text[1], /^interface +vrx pkt\/s +rx bit\/s +tx pkt\/s +tx bit\/s +drops\/s$/);
   t.match(text[2], /^bench7 +[\d.]+ k? +/);
   t.ok(text.every((line) => line.length <= 80));
-  const json = await lines(t, 'top', '--json', '--interval', '0.2', '--count', '2', '--sort', 'tx pkt/s', '--filter', 'bench');
+  const json = await lines(
+    t,
+    'top',
+    '--json',
+    '--interval',
+    '0.2',
+    '--count',
+    '2',
+    '--sort',
+    'tx pkt/s',
+    '--filter',
+    'bench',
+  );
   t.equal(json.length, 2);
   const { rows } = JSON.parse(json[1]!) as { rows: { name: string; txPackets: number; rxPackets: number }[] };
   t.equal(rows[0]!.name, 'bench3');
@@ -136,21 +170,37 @@ void t.test('top where no terminal is', async (t) => {
 function shown(output: string, rows = 24): string[] {
   const screen = Array.from({ length: rows }, () => '');
   // Only what `top` uses: clear, go to a line, clear to the end, colours.
-  for (const [, line, text] of output.matchAll(/\x1b\[(\d+);1H((?:\x1b\[\d*m|[^\x1b])*)\x1b\[K/g)) { // eslint-disable-line no-control-regex
-    screen[Number(line) - 1] = text!.replace(/\x1b\[\d*m/g, ''); // eslint-disable-line no-control-regex
+  for (const [, line, text] of output.matchAll(/\x1b\[(\d+);1H((?:\x1b\[\d*m|[^\x1b])*)\x1b\[K/g)) {
+    screen[Number(line) - 1] = text!.replace(/\x1b\[\d*m/g, '');
   }
   return screen;
 }
 
 void t.test('top on a terminal of 80 by 24', { skip: noPython }, async (t) => {
   const pty = join(root, 'test/support/terminal.py');
-  const top = new Command(t, ['python3', pty, '80', '24', process.execPath, main, 'stats', '--socket', socket, 'top', '--interval', '0.1']);
+  const top = new Command(t, [
+    'python3',
+    pty,
+    '80',
+    '24',
+    process.execPath,
+    main,
+    'stats',
+    '--socket',
+    socket,
+    'top',
+    '--interval',
+    '0.1',
+  ]);
   const shows = (pattern: RegExp) => top.printed((output) => pattern.test(shown(output).join('\n')));
   await shows(/^bench7 +[\d.]+ k?/m);
   const screen = shown(top.output);
   t.match(screen[0], /^node-vpp stats top {2}\//);
   t.match(screen[1], /^interface/);
-  t.ok(screen.every((line) => line.length <= 80), 'nothing is wider than the terminal');
+  t.ok(
+    screen.every((line) => line.length <= 80),
+    'nothing is wider than the terminal',
+  );
   t.match(screen[23], /q end/);
   top.type('z');
   await shows(/^bench9 +- +-/m);
@@ -172,5 +222,5 @@ void t.test('top on a terminal of 80 by 24', { skip: noPython }, async (t) => {
   t.ok(shown(top.output).every((line) => line.length <= 80));
   top.type('q');
   t.equal(await top.ended(), 0);
-  t.match(top.output, /\x1b\[\?25h\x1b\[\?1049l$/, 'the terminal is given back'); // eslint-disable-line no-control-regex
+  t.match(top.output, /\x1b\[\?25h\x1b\[\?1049l$/, 'the terminal is given back');
 });

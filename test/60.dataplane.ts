@@ -20,6 +20,7 @@ import { asks } from './support/asks.js';
 import { replayScenarios } from './support/conformance.js';
 import { differences } from './support/differential.js';
 import { testDocExamples } from './support/doc-examples.js';
+import { askAtRandom } from './support/random-requests.js';
 import { stillForwarder } from './support/still-forwarder.js';
 import { Vpp, noVpp } from './support/vpp.js';
 
@@ -362,6 +363,17 @@ void t.test('clients that misbehave', async (t) => {
     await gone;
     t.equal((await vpp.request('show_version')).retval, 0);
   });
+});
+
+void t.test('random requests of every kind are answered, and nothing goes wrong inside', async (t) => {
+  const seed = Number(process.env.SEED ?? Date.now() % 1e6);
+  const { dataplane, vpp } = await start(t);
+  const problems: Error[] = [];
+  dataplane.on('problem', (error) => problems.push(error));
+  for (let n = 1; n < 7; n++) await loopback(vpp, n);
+  const { done, refused } = await askAtRandom(vpp, dataplane.server, 10_000, seed);
+  t.ok(done > 1000 && refused > 1000, `${done} carried out, ${refused} refused`);
+  t.strictSame(problems.map(String), [], `seed ${seed}`);
 });
 
 void t.test('it ends without a trace', async (t) => {

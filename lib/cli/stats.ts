@@ -8,6 +8,7 @@
 import { type Command, Option } from 'commander';
 import { seconds, wholeNumber } from './arguments.js';
 import type { SourceFlags } from './stats/open.js';
+import type { GetFlags } from './stats/show.js';
 import type { TopFlags } from './stats/top.js';
 import type { WatchFlags } from './stats/watch.js';
 
@@ -19,7 +20,6 @@ export function register(program: Command): void {
     .option('-s, --socket <path>', 'stats socket of VPP, or an abstract name: @name', '/run/vpp/stats.sock')
     .option('--file <image>', 'read a saved segment instead (also compressed with gzip)')
     .option('--timeout <seconds>', 'for the connection', seconds, 5);
-  const flagsOf = <T>(command: Command): T & SourceFlags => command.optsWithGlobals<T & SourceFlags>();
   const patterns = 'regular expressions, matched from the beginning of the name; none: all';
 
   stats
@@ -28,7 +28,7 @@ export function register(program: Command): void {
     .argument('[patterns...]', patterns)
     .option('--json', 'one JSON object per line')
     .action(async (list: string[], _flags: object, command: Command) => {
-      await (await import('./stats/show.js')).ls(list, flagsOf(command));
+      await (await import('./stats/show.js')).ls(list, command.optsWithGlobals<GetFlags>());
     });
   stats
     .command('get')
@@ -38,7 +38,7 @@ export function register(program: Command): void {
     .option('--zeros', 'also what is 0')
     .option('--per-thread', 'a value per thread instead of one over all')
     .action(async (list: string[], _flags: object, command: Command) => {
-      await (await import('./stats/show.js')).get(list, flagsOf(command));
+      await (await import('./stats/show.js')).get(list, command.optsWithGlobals<GetFlags>());
     });
   stats
     .command('watch')
@@ -49,7 +49,7 @@ export function register(program: Command): void {
     .option('--zeros', 'also what stands still')
     .option('--json', 'one JSON object per line')
     .action(async (list: string[], _flags: object, command: Command) => {
-      await (await import('./stats/watch.js')).watch(list, flagsOf<WatchFlags>(command));
+      await (await import('./stats/watch.js')).watch(list, command.optsWithGlobals<WatchFlags>());
     });
   stats
     .command('top')
@@ -70,6 +70,6 @@ export function register(program: Command): void {
     .option('--rows <rows>', 'no more rows than this', wholeNumber(1, 100_000))
     .option('--json', 'one JSON object per reading')
     .action(async (_flags: object, command: Command) => {
-      await (await import('./stats/top.js')).top(flagsOf<TopFlags>(command));
+      await (await import('./stats/top.js')).top(command.optsWithGlobals<TopFlags>());
     });
 }

@@ -35,11 +35,7 @@ export class Acls {
     this.#state = state;
     const { handlers, interfaces } = state;
     handlers.on('acl_plugin_get_version', () => ({ major: 1, minor: 4 }));
-    handlers.on('acl_plugin_control_ping', (_, { index }) => ({
-      retval: 0,
-      client_index: index,
-      vpe_pid: state.identity.pid,
-    }));
+    handlers.on('acl_plugin_control_ping', () => ({ retval: 0, vpe_pid: state.identity.pid }));
     handlers.on('acl_plugin_get_conn_table_max_entries', () => ({
       conn_table_max_entries: BigInt(state.forwarder.aclSessions().max),
     }));

@@ -8,6 +8,7 @@
 import { NO_INTERFACE, type BridgeDomainFlags, type BridgePortType } from './forwarding/control.js';
 import { OK, type Row } from './handlers.js';
 import type { Interface } from './interfaces.js';
+import { isAddress } from './neighbours.js';
 import { IdFinder } from './pool.js';
 import { Refused } from './retvals.js';
 import type { State } from './state.js';
@@ -365,6 +366,7 @@ export class Bridges {
     const { handlers, forwarder } = this.#state;
     handlers.on('bd_ip_mac_add_del', ({ is_add, entry: { bd_id, ip, mac } }) => {
       this.#modifiable(bd_id);
+      if (!isAddress(ip)) throw new Refused('INVALID_ADDRESS_FAMILY');
       const known = forwarder.bridgeArpEntries(bd_id).find((other) => other.ip === ip);
       if (!is_add && known?.mac !== mac) throw new Refused('UNSPECIFIED');
       forwarder.setBridgeArpEntry(bd_id, ip, is_add ? mac : undefined);

@@ -65,7 +65,7 @@ export class Handlers {
   ): this {
     this.#server.handle(name, (fields, client): Answer => {
       try {
-        return handler(fields as Asked<N>, client) as Iterable<Fields>;
+        return untilRefused(handler(fields as Asked<N>, client) as Iterable<Fields>);
       } catch (error) {
         if (error instanceof Refused) return [];
         throw error;
@@ -77,5 +77,14 @@ export class Handlers {
   /** Sends an event to those who want it. */
   event<N extends EventName<Api>>(name: N, fields: Told<N>): void {
     this.#server.event(name, fields);
+  }
+}
+
+/** Rows as they come; being refused on the way ends them. */
+function* untilRefused(rows: Iterable<Fields>): Generator<Fields> {
+  try {
+    yield* rows;
+  } catch (error) {
+    if (!(error instanceof Refused)) throw error;
   }
 }

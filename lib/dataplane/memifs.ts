@@ -8,9 +8,10 @@
 import { isAbsolute, join } from 'node:path';
 import { mkdirSync } from 'node:fs';
 import { dirname } from 'node:path';
-import { refusing } from './failures.js';
+import { ArgumentRangeError } from '../errors.js';
+import { refusing, within } from './failures.js';
 import { OK, type Asked } from './handlers.js';
-import { statusFlags, type Interface } from './interfaces.js';
+import { statusFlags, type Interface, type NewInterface, type PortSpec } from './interfaces.js';
 import { IdFinder, nextRandom, Pool } from './pool.js';
 import { Refused } from './retvals.js';
 import type { State } from './state.js';
@@ -147,36 +148,41 @@ export class Memifs {
     const queues = isServer ? {} : { rxQueues: asked.rx_queues || 1, txQueues: asked.tx_queues || 1 };
     const bufferSize = asked.buffer_size === 0 ? DEFAULT_BUFFER : asked.buffer_size;
     const { interfaces } = this.#state;
+    const what: NewInterface = {
+      kind: 'memif',
+      devType: 'memif',
+      name,
+      ethernet,
+      mac: ethernet ? mac : '',
+      ...(ethernet ? {} : { linkMtu: 0, mtu: [0, 0, 0, 0] }),
+    };
+    const port: PortSpec = {
+      kind: 'memif',
+      name,
+      mac,
+      role: isServer ? 'server' : 'client',
+      socket: socket.path.replace(/^abstract:/, '@'),
+      id: asked.id,
+      mode: ethernet ? 'ethernet' : 'ip',
+      ...(asked.secret === '' ? {} : { secret: asked.secret }),
+      ringSize,
+      bufferSize,
+      ...queues,
+      rxMode: interfaces.defaultRxMode,
+    };
+    const zeroCopy = !isServer && !asked.no_zero_copy;
     const shown = refusing(
-      () =>
-        interfaces.add(
-          {
-            kind: 'memif',
-            devType: 'memif',
-            name,
-            ethernet,
-            mac: ethernet ? mac : '',
-            ...(ethernet ? {} : { linkMtu: 0, mtu: [0, 0, 0, 0] }),
-          },
-          {
-            kind: 'memif',
-            name,
-            mac,
-            role: isServer ? 'server' : 'client',
-            socket: socket.path.replace(/^abstract:/, '@'),
-            id: asked.id,
-            mode: ethernet ? 'ethernet' : 'ip',
-            ...(asked.secret === '' ? {} : { secret: asked.secret }),
-            ringSize,
-            bufferSize,
-            ...queues,
-            rxMode: interfaces.defaultRxMode,
-            zeroCopy: !isServer && !asked.no_zero_copy,
-          },
-        ),
+      () => {
+        try {
+          return interfaces.add(what, { ...port, zeroCopy });
+        } catch (error) {
+          // The memory that clients share has buffers of one size: one that asks for another has memory of its own.
+          if (!(error instanceof ArgumentRangeError)) throw error;
+        }
+        return within('INVALID_ARGUMENT', () => interfaces.add(what, port));
+      },
       () => 'SYSCALL_ERROR_4',
     );
-    const zeroCopy = !isServer && !asked.no_zero_copy;
     const made = { shown, id: asked.id, socket, isServer, mode: asked.mode, zeroCopy };
     this.#memifs.put(made);
     socket.users.set(asked.id, made);

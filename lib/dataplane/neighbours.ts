@@ -1,6 +1,7 @@
 // Neighbours: who has which MAC behind an interface. The forwarder has them; here are VPP's rules on who may change what.
 
 import { NO_INTERFACE, type Neighbour } from './forwarding/control.js';
+import { within } from './failures.js';
 import { OK, type Row } from './handlers.js';
 import type { Interface } from './interfaces.js';
 import { Refused } from './retvals.js';
@@ -40,7 +41,9 @@ export class Neighbours {
         }
         if (isStatic) this.#statics.set(key, mac);
         const noFibEntry = (flags & NO_FIB_ENTRY) !== 0;
-        const stats_index = forwarder.setNeighbour({ swIfIndex: sw_if_index, ip, mac, static: isStatic, noFibEntry });
+        const stats_index = within('LIMIT_EXCEEDED', () =>
+          forwarder.setNeighbour({ swIfIndex: sw_if_index, ip, mac, static: isStatic, noFibEntry }),
+        );
         return { retval: 0, stats_index };
       },
       { retval: 0, stats_index: NO_STATS },
@@ -100,6 +103,6 @@ function shown(neighbour: Neighbour): NonNullable<Row<'ip_neighbor_dump'>['neigh
 }
 
 /** An address of neither family arrives as bytes in text. */
-function isAddress(ip: string): boolean {
+export function isAddress(ip: string): boolean {
   return !ip.startsWith('af');
 }

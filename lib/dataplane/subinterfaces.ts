@@ -1,6 +1,7 @@
 // Sub-interfaces: what of a port's packets has these VLAN tags; and the rewriting of tags.
 
 import { NO_INTERFACE, type TagRewriteOp } from './forwarding/control.js';
+import { within } from './failures.js';
 import { OK } from './handlers.js';
 import { tagsFor, type Interface, type SubTags } from './interfaces.js';
 import { Refused } from './retvals.js';
@@ -99,8 +100,10 @@ function createSub(state: State, parent: Interface, sub: SubTags): Interface {
     throw new Refused('UNSPECIFIED');
   }
   const name = `${parent.name}.${sub.id}`;
-  return state.interfaces.add(
-    { kind: 'sub', devType: parent.devType, name, parent, sub, mtu: [0, 0, 0, 0] },
-    { kind: 'sub', name, parent: parent.swIfIndex, ...tagsFor(sub) },
+  return within('UNSPECIFIED', () =>
+    state.interfaces.add(
+      { kind: 'sub', devType: parent.devType, name, parent, sub, mtu: [0, 0, 0, 0] },
+      { kind: 'sub', name, parent: parent.swIfIndex, ...tagsFor(sub) },
+    ),
   );
 }

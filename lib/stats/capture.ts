@@ -50,10 +50,15 @@ export function planOf(directory: Directory, selection: Selection): Plan {
 export function targetOf(directory: Directory, index: number): number {
   if (directory.types[index] !== EntryType.symlink) return index;
   const target = directory.targets[index]!;
-  return target < directory.length && isReadable(directory.types[target]!) && directory.types[target] !== EntryType.symlink ? target : -1;
+  return target < directory.length &&
+    isReadable(directory.types[target]!) &&
+    directory.types[target] !== EntryType.symlink
+    ? target
+    : -1;
 }
 
-const isReadable = (code: number): boolean => code !== unknownType && code !== EntryType.empty && code !== EntryType.illegal;
+const isReadable = (code: number): boolean =>
+  code !== unknownType && code !== EntryType.empty && code !== EntryType.illegal;
 const isVector = (code: number): boolean =>
   code === EntryType.simple || code === EntryType.combined || code === EntryType.histogram;
 
@@ -86,7 +91,7 @@ function makePlan(directory: Directory, indices: readonly number[]): Plan {
     slots.set(index, vectors.length);
     // Of a histogram all bins belong together.
     const all = columns === 'all' || (index >= 0 && directory.types[index] === EntryType.histogram);
-    const list = all ? undefined : Uint32Array.from(columns as Set<number>);
+    const list = all ? undefined : Uint32Array.from(columns);
     vectors.push({
       index,
       words: index >= 0 && directory.types[index] === EntryType.combined ? 2 : 1,
@@ -107,7 +112,13 @@ export interface Place {
 const nowhere: Place = { offsets: [], lengths: [] };
 
 /** Finds the counters of an entry. @throws {StatsError} `ERR_STATS_CORRUPT` */
-export function placeOf(memory: SegmentMemory, layout: SegmentLayout, directory: Directory, index: number, words: number): Place {
+export function placeOf(
+  memory: SegmentMemory,
+  layout: SegmentLayout,
+  directory: Directory,
+  index: number,
+  words: number,
+): Place {
   const at = index < 0 ? layout.errors! : directory.offset + index * layout.entryBytes + layout.entryPointer;
   const pointer = memory.word(at);
   // Added, and nothing counted yet.
@@ -221,8 +232,12 @@ export function capture(memory: SegmentMemory, layout: SegmentLayout, directory:
     halves: new Uint32Array(words.buffer),
     vectors,
     scalars,
-    names: new Map(plan.names.map((index) => [index, attempt(() => readNames(memory, layout, directory, index, budget))])),
-    rings: new Map(plan.rings.map((index) => [index, attempt(() => readRing(memory, layout, directory, index, budget))])),
+    names: new Map(
+      plan.names.map((index) => [index, attempt(() => readNames(memory, layout, directory, index, budget))]),
+    ),
+    rings: new Map(
+      plan.rings.map((index) => [index, attempt(() => readRing(memory, layout, directory, index, budget))]),
+    ),
     heartbeat: fixed(0, '/sys/heartbeat') ?? namedScalar(directory, '/sys/heartbeat', valueOf),
     bootTime: fixed(2, '/sys/boottime'),
     lastClear: fixed(1, '/sys/last_stats_clear') ?? namedScalar(directory, '/sys/last_stats_clear', valueOf),

@@ -17,8 +17,7 @@ export interface WordReader<N extends StatsNumber> {
 
 /** Exact. Most counters are 0: that is one value, not one each. */
 export const bigWords: WordReader<bigint> = {
-  one: ({ words, halves }, index) =>
-    halves[index * 2] === 0 && halves[index * 2 + 1] === 0 ? 0n : words[index]!,
+  one: ({ words, halves }, index) => (halves[index * 2] === 0 && halves[index * 2 + 1] === 0 ? 0n : words[index]!),
   of: (value) => value,
   zero: 0n,
 };
@@ -57,7 +56,14 @@ export function decode<N extends StatsNumber>(
         return { type: 'simpleColumn', name, index, link, value: columnOf(capture, vector, column, 0, reader) };
       }
       const packets = columnOf(capture, vector, column, 0, reader);
-      return { type: 'combinedColumn', name, index, link, packets, bytes: columnOf(capture, vector, column, 1, reader) };
+      return {
+        type: 'combinedColumn',
+        name,
+        index,
+        link,
+        packets,
+        bytes: columnOf(capture, vector, column, 1, reader),
+      };
     }
     return decodeWhole(capture, target, name, index, reader);
   }
@@ -77,12 +83,18 @@ export function columnOf<N extends StatsNumber>(
   // Of exactly this length: an array that grows has room for 17, and there may be hundreds of thousands of these.
   const values = new Array<N>(starts.length);
   for (let thread = 0; thread < starts.length; thread++) {
-    values[thread] = place < lengths[thread]! ? reader.one(capture, starts[thread]! + place * plan.words + part) : reader.zero;
+    values[thread] =
+      place < lengths[thread]! ? reader.one(capture, starts[thread]! + place * plan.words + part) : reader.zero;
   }
   return values;
 }
 
-function matrix<N extends StatsNumber>(capture: Capture, vector: CapturedVector, part: 0 | 1, reader: WordReader<N>): N[][] {
+function matrix<N extends StatsNumber>(
+  capture: Capture,
+  vector: CapturedVector,
+  part: 0 | 1,
+  reader: WordReader<N>,
+): N[][] {
   const { words } = vector.plan;
   return vector.starts.map((start, thread) => {
     const length = vector.lengths[thread]!;

@@ -75,7 +75,8 @@ export class Directory {
       if (before === undefined || index >= before.length) unsettled.push(index);
       const nameAt = at + layout.entryName;
       const known = before?.names[index];
-      names[index] = known !== undefined && known !== '' && isText(bytes, nameAt, known) ? known : memory.text(nameAt, nameBytes);
+      names[index] =
+        known !== undefined && known !== '' && isText(bytes, nameAt, known) ? known : memory.text(nameAt, nameBytes);
       if (code === EntryType.symlink) {
         this.targets[index] = u32[at / 4 + 2]!;
         this.columns[index] = u32[at / 4 + 3]!;
@@ -83,7 +84,8 @@ export class Directory {
     }
     this.names = names;
     // All of them are new to the first reader; only the last ones can still be under way.
-    this.unsettled = before === undefined ? unsettled.filter((index) => names[index] === '' || index >= length - 64) : unsettled;
+    this.unsettled =
+      before === undefined ? unsettled.filter((index) => names[index] === '' || index >= length - 64) : unsettled;
   }
 
   /** Whether the segment still has this directory. */
@@ -100,9 +102,11 @@ export class Directory {
       const name = this.names[index]!;
       if (name === '') continue;
       const nameAt = at + layout.entryName;
-      if (!isText(memory.bytes, nameAt, name) && memory.text(nameAt, layout.entryBytes - layout.entryName) !== name) return false;
+      if (!isText(memory.bytes, nameAt, name) && memory.text(nameAt, layout.entryBytes - layout.entryName) !== name)
+        return false;
       if (code !== EntryType.symlink) continue;
-      if (memory.u32[at / 4 + 2] !== this.targets[index] || memory.u32[at / 4 + 3] !== this.columns[index]) return false;
+      if (memory.u32[at / 4 + 2] !== this.targets[index] || memory.u32[at / 4 + 3] !== this.columns[index])
+        return false;
     }
     return true;
   }

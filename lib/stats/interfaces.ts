@@ -98,8 +98,7 @@ export class InterfaceTable implements Iterable<InterfaceStats> {
 /** Finds the interfaces of a snapshot. */
 export function interfacesOf(snapshot: Snapshot, options: InterfaceOptions = {}): InterfaceTable {
   const { tags } = options;
-  const tagOf =
-    typeof tags === 'function' ? tags : (swIfIndex: number): string | undefined => tags?.get(swIfIndex);
+  const tagOf = typeof tags === 'function' ? tags : (swIfIndex: number): string | undefined => tags?.get(swIfIndex);
   const vectors = new Map<string, CopiedVector>();
   for (const counter of [...SIMPLE_INTERFACE_COUNTERS, ...COMBINED_INTERFACE_COUNTERS]) {
     const vector = snapshot.vector(`/if/${counter}`);

@@ -196,9 +196,13 @@ export class Link extends EventEmitter<LinkEvents> {
       const timer = setTimeout(() => {
         this.#client?.close();
         fail(
-          new StatsError('TIMEOUT', `${doing}: nothing came in ${timeoutMs} ms; VPP is stuck, or this is not its stats socket`, {
-            path: socket,
-          }),
+          new StatsError(
+            'TIMEOUT',
+            `${doing}: nothing came in ${timeoutMs} ms; VPP is stuck, or this is not its stats socket`,
+            {
+              path: socket,
+            },
+          ),
         );
       }, timeoutMs);
       const client = new (native().StatsClient)(socket, (segment, failure) => {
@@ -212,7 +216,7 @@ export class Link extends EventEmitter<LinkEvents> {
           resolve({ native: segment, reader: new SegmentReader(segment.buffer, this.options), file });
         } catch (error) {
           segment.close();
-          reject(error as Error);
+          fail(error as StatsError);
         }
       });
       if (client.failure !== undefined) fail(client.failure);
@@ -227,16 +231,27 @@ export class Link extends EventEmitter<LinkEvents> {
       this.lose(new StatsError('DISCONNECTED', `the VPP of ${socket} is gone: ${why}`, { path: socket }));
     };
     if (!segment.reader.access.intact() || (!segment.native.sealed && segment.native.lost())) {
-      this.lose(new StatsError('LOST', `the stats segment of ${socket} is gone: it was truncated, or its header overwritten`));
+      this.lose(
+        new StatsError('LOST', `the stats segment of ${socket} is gone: it was truncated, or its header overwritten`),
+      );
       return;
     }
     if (segment.file !== undefined) {
       const file = fileOf(socket);
-      if (file === undefined) return gone('its socket file was removed');
-      if (file !== segment.file) return gone('another one listens on its socket');
+      if (file === undefined) {
+        gone('its socket file was removed');
+        return;
+      }
+      if (file !== segment.file) {
+        gone('another one listens on its socket');
+        return;
+      }
     }
     const { pid } = segment.native;
-    if (pid > 0 && pid !== process.pid && !isAlive(pid)) return gone(`process ${pid} has ended`);
+    if (pid > 0 && pid !== process.pid && !isAlive(pid)) {
+      gone(`process ${pid} has ended`);
+      return;
+    }
     const heartbeat = heartbeatOf(segment.reader);
     if (heartbeat !== this.#heartbeat) {
       this.#heartbeat = heartbeat;

@@ -46,7 +46,10 @@ abstract class Live {
       const result = work(reader);
       if (reader.access.stable(this.#epoch)) return result;
     }
-    throw new StatsError('BUSY', `the structure of the stats segment changed during each of ${tries} readings; try again`);
+    throw new StatsError(
+      'BUSY',
+      `the structure of the stats segment changed during each of ${tries} readings; try again`,
+    );
   }
 
   /** Resolves again whatever the epoch is. @internal */
@@ -77,13 +80,18 @@ export class LiveVector extends Live {
     const directory = reader.directory();
     const index = directory.indexOf(this.name);
     const code = index === undefined ? undefined : directory.types[index];
-    if (index === undefined || (code !== EntryType.simple && code !== EntryType.combined && code !== EntryType.histogram)) {
+    if (
+      index === undefined ||
+      (code !== EntryType.simple && code !== EntryType.combined && code !== EntryType.histogram)
+    ) {
       this.#arrays = undefined;
       return;
     }
     this.#words = code === EntryType.combined ? 2 : 1;
     const { offsets, lengths } = placeOf(memory, layout, directory, index, this.#words);
-    this.#arrays = offsets.map((offset, thread) => memory.u64.subarray(offset / 8, offset / 8 + lengths[thread]! * this.#words));
+    this.#arrays = offsets.map((offset, thread) =>
+      memory.u64.subarray(offset / 8, offset / 8 + lengths[thread]! * this.#words),
+    );
   }
 
   /** 1: one word a counter; 2: packets and bytes. */
@@ -108,7 +116,11 @@ export class LiveVector extends Live {
 }
 
 /** Words of one column, by thread. */
-function columnWords(reader: SegmentReader, name: string, column: number | undefined): { words: number[]; combined: boolean } | undefined {
+function columnWords(
+  reader: SegmentReader,
+  name: string,
+  column: number | undefined,
+): { words: number[]; combined: boolean } | undefined {
   const { memory, layout } = reader;
   const directory = reader.directory();
   const index = directory.indexOf(name);
@@ -220,7 +232,7 @@ export class LiveInterface extends Live {
       const combined = this.#combined;
       const sum = (words: readonly number[], part: 0 | 1) => {
         let total = 0;
-        for (let i = 0; i < words.length; i++) total += memory.number(words[i]! + part);
+        for (const word of words) total += memory.number(word + part);
         return total;
       };
       const pair = (words: readonly number[]) => ({ packets: sum(words, 0), bytes: sum(words, 1) });

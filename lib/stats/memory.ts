@@ -88,7 +88,9 @@ export class SegmentMemory {
     }
     const length = this.u32[(offset - VECTOR_HEADER_BYTES) / 4]!;
     if (offset + length * elementBytes > this.size) {
-      throw corrupt(`the vector of ${what} would have ${length} elements, more than fit from ${offset} to ${this.size}`);
+      throw corrupt(
+        `the vector of ${what} would have ${length} elements, more than fit from ${offset} to ${this.size}`,
+      );
     }
     return length;
   }

@@ -118,7 +118,11 @@ class MetricsText {
   }
 
   /** Begins a family: `add` writes one series. Counters are given without `_total`. */
-  family(name: string, type: FamilyType, help: string): { add: (labels: string, value: number, suffix?: string) => void } {
+  family(
+    name: string,
+    type: FamilyType,
+    help: string,
+  ): { add: (labels: string, value: number, suffix?: string) => void } {
     const sample = type === 'counter' ? `${name}_total` : name;
     const said = this.#openMetrics ? name : sample;
     let begun = false;
@@ -152,7 +156,10 @@ class MetricsText {
     if (this.#dropped > 0) {
       const dropped = this.#dropped;
       this.#series = -1;
-      this.family('vpp_metrics_dropped_series', 'gauge', 'Series that were left out because of maxSeries.').add('', dropped);
+      this.family('vpp_metrics_dropped_series', 'gauge', 'Series that were left out because of maxSeries.').add(
+        '',
+        dropped,
+      );
     }
     if (this.#openMetrics) this.#text += '# EOF\n';
     return this.#text;
@@ -186,7 +193,12 @@ function writeSystem(text: MetricsText, snapshot: Snapshot): void {
   };
   one('vpp_heartbeats', 'counter', 'Updates of the collectors of VPP.', system.heartbeat);
   one('vpp_boot_time_seconds', 'gauge', 'When VPP was started.', system.bootTime);
-  one('vpp_last_stats_clear_time_seconds', 'gauge', 'When counters were last cleared; 0: never.', system.lastStatsClear);
+  one(
+    'vpp_last_stats_clear_time_seconds',
+    'gauge',
+    'When counters were last cleared; 0: never.',
+    system.lastStatsClear,
+  );
   one('vpp_worker_threads', 'gauge', 'Worker threads, without the main thread.', system.workers);
   one('vpp_vector_rate', 'gauge', 'Packets of a call of a node, on average over the workers.', system.vectorRate);
   const perThread = (name: string, help: string, values: readonly number[]) => {
@@ -237,7 +249,11 @@ function writeInterfaces(text: MetricsText, snapshot: Snapshot, options: Metrics
   for (const counter of SIMPLE_INTERFACE_COUNTERS) {
     const vector = snapshot.vector(`/if/${counter}`);
     if (vector === undefined) continue;
-    const family = text.family(`vpp_interface_${metricName(counter)}`, 'counter', `Counter ${counter} of the interface, packets.`);
+    const family = text.family(
+      `vpp_interface_${metricName(counter)}`,
+      'counter',
+      `Counter ${counter} of the interface, packets.`,
+    );
     for (const { swIfIndex, labels } of labelled) addColumn(family, labels, vector, swIfIndex, 0, perThread);
   }
 }
@@ -281,11 +297,13 @@ function writeErrors(text: MetricsText, snapshot: Snapshot, options: MetricsOpti
 }
 
 /** What has metrics of its own. */
-const known = /^\/(if|interfaces|err|nodes|node|mem|buffer-pools)\/|^\/sys\/(node\/|heartbeat$|last_stats_clear$|boottime$|num_worker_threads$|vector_rate|loops_per_worker$)/;
+const known =
+  /^\/(if|interfaces|err|nodes|node|mem|buffer-pools)\/|^\/sys\/(node\/|heartbeat$|last_stats_clear$|boottime$|num_worker_threads$|vector_rate|loops_per_worker$)/;
 
 function writeOthers(text: MetricsText, snapshot: Snapshot, options: MetricsOptions): void {
   const { perThread = false, extra } = options;
-  const wanted = extra === undefined ? undefined : new Set(snapshot.capture.directory.select(patternList(extra)).indices);
+  const wanted =
+    extra === undefined ? undefined : new Set(snapshot.capture.directory.select(patternList(extra)).indices);
   const { directory, plan } = snapshot.capture;
   for (const index of plan.entries) {
     const entry = directory.names[index]!;

@@ -23,7 +23,9 @@ export function patternList(patterns: Patterns | undefined): readonly Pattern[] 
 
 /** The same for the same patterns. */
 export function patternKey(patterns: readonly Pattern[]): string {
-  return patterns.map((pattern) => (typeof pattern === 'string' ? `s${pattern}` : `r${pattern.flags}/${pattern.source}`)).join('\n');
+  return patterns
+    .map((pattern) => (typeof pattern === 'string' ? `s${pattern}` : `r${pattern.flags}/${pattern.source}`))
+    .join('\n');
 }
 
 /** Whether a name matches any of the patterns. @throws {StatsError} `ERR_STATS_PATTERN` */
@@ -44,7 +46,11 @@ export function matcher(patterns: readonly Pattern[]): (name: string) => boolean
     try {
       own = new RegExp(`^(?:${pattern.replace(/^\^/, '')})`);
     } catch (cause) {
-      throw new StatsError('PATTERN', `the pattern ${JSON.stringify(pattern)} is no regular expression: ${(cause as Error).message}`, { cause });
+      throw new StatsError(
+        'PATTERN',
+        `the pattern ${JSON.stringify(pattern)} is no regular expression: ${(cause as Error).message}`,
+        { cause },
+      );
     }
     return (name) => own.test(name);
   });

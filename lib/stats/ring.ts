@@ -75,7 +75,8 @@ export function readRing(
       first,
       records,
       schemaVersion: memory.u32[(at + RING_METADATA.schemaVersion) / 4]!,
-      schema: schemaSize === 0 ? undefined : new Uint8Array(memory.bytes.subarray(schemaOffset, schemaOffset + schemaSize)),
+      schema:
+        schemaSize === 0 ? undefined : new Uint8Array(memory.bytes.subarray(schemaOffset, schemaOffset + schemaSize)),
     });
   }
   return { entrySize, ringSize, threads: result };

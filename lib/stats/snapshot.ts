@@ -250,7 +250,12 @@ export class CopiedVector {
 }
 
 /** One half of a reading. */
-function difference(now: bigint[], before: bigint[] | undefined, gauge: boolean, seconds: number): Reading<bigint, number> {
+function difference(
+  now: bigint[],
+  before: bigint[] | undefined,
+  gauge: boolean,
+  seconds: number,
+): Reading<bigint, number> {
   const total = sum(now);
   if (before === undefined) {
     return { total, perThread: now, ...nothing };
@@ -284,9 +289,13 @@ const nothing = {
   cleared: false,
 } as const;
 
-function pair(packets: Reading<bigint, number>, bytes: Reading<bigint, number>): Reading<PacketsBytes, PacketsBytes<number>> {
+function pair(
+  packets: Reading<bigint, number>,
+  bytes: Reading<bigint, number>,
+): Reading<PacketsBytes, PacketsBytes<number>> {
   const both = <T>(a: T, b: T) => ({ packets: a, bytes: b });
-  const maybe = <T>(a: T | undefined, b: T | undefined) => (a === undefined || b === undefined ? undefined : both(a, b));
+  const maybe = <T>(a: T | undefined, b: T | undefined) =>
+    a === undefined || b === undefined ? undefined : both(a, b);
   const each = <T>(a: readonly T[] | undefined, b: readonly T[] | undefined) =>
     a === undefined || b === undefined ? undefined : a.map((value, thread) => both(value, b[thread]!));
   return {

@@ -8,7 +8,14 @@ import { type NodeErrorCount, nodeErrorsOf, type NodeStats, nodesOf } from './no
 import { type Pattern, type Patterns, patternList } from './patterns.js';
 import type { SegmentReader } from './segment-reader.js';
 import { Snapshot } from './snapshot.js';
-import { type BufferPool, bufferPoolsOf, type MemoryHeap, memoryHeapsOf, type SystemStats, systemOf } from './system.js';
+import {
+  type BufferPool,
+  bufferPoolsOf,
+  type MemoryHeap,
+  memoryHeapsOf,
+  type SystemStats,
+  systemOf,
+} from './system.js';
 import type { StatsValue } from './values.js';
 
 /** What helpers take: a snapshot they read from, or nothing: then they take one of what they need. */

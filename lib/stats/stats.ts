@@ -185,7 +185,8 @@ export class Stats extends StatsSource implements AsyncDisposable {
             }, timeoutMs);
       const onConnected = () => end(resolve);
       const onAbort = () => end(() => reject(signal!.reason as Error));
-      const onClosed = () => end(() => reject(new StatsError('CLOSED', 'the stats were closed while they waited for VPP')));
+      const onClosed = () =>
+        end(() => reject(new StatsError('CLOSED', 'the stats were closed while they waited for VPP')));
       const end = (settle: () => void) => {
         clearInterval(keep);
         clearTimeout(timer);

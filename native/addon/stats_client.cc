@@ -69,8 +69,8 @@ private:
 // One attempt to get the segment of a socket: calls back once, unless it is closed before.
 class StatsClient final : public Napi::ObjectWrap<StatsClient> {
 public:
-  // new StatsClient(address, callback(segment | undefined, failure | undefined)); `failure` is set when connecting
-  // itself failed, and then there is no callback.
+  // new StatsClient(address, callback(segment | undefined, failure | undefined)); `failure` is set when
+  // connecting itself failed, and then there is no callback.
   explicit StatsClient(const Napi::CallbackInfo& info)
       : Napi::ObjectWrap<StatsClient>(info), poller_(Environment::of(info.Env())) {
     failure_ = stats::Connection::open(info[0].As<Napi::String>().Utf8Value(), &connection_);

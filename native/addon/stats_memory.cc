@@ -1,5 +1,5 @@
-// Memory for a stats segment that this process writes: a sealed memfd, mapped for writing, handed out on a stats
-// socket.
+// Memory for a stats segment that this process writes: a sealed memfd, mapped for writing, handed out on a
+// stats socket.
 
 #include <fcntl.h>
 #include <sys/stat.h>
@@ -13,8 +13,8 @@ namespace nodevpp::addon {
 
 class StatsMemory final : public Napi::ObjectWrap<StatsMemory> {
 public:
-  // new StatsMemory(sizeBytes), or new StatsMemory({ fd, size, inode }) with what another thread exported. A failure is
-  // in `failure` afterwards.
+  // new StatsMemory(sizeBytes), or new StatsMemory({ fd, size, inode }) with what another thread exported. A
+  // failure is in `failure` afterwards.
   explicit StatsMemory(const Napi::CallbackInfo& info)
       : Napi::ObjectWrap<StatsMemory>(info), poller_(Environment::of(info.Env())) {
     size_t size = 0;
@@ -117,16 +117,15 @@ private:
 };
 
 void init_stats_memory(Napi::Env env, Napi::Object exports) {
-  exports.Set(
-      "StatsMemory",
-      StatsMemory::DefineClass(env, "StatsMemory",
-                               {StatsMemory::InstanceAccessor<&StatsMemory::get_failure>("failure"),
-                                StatsMemory::InstanceAccessor<&StatsMemory::get_buffer>("buffer"),
-                                StatsMemory::InstanceAccessor<&StatsMemory::get_served>("served"),
-                                StatsMemory::InstanceMethod<&StatsMemory::export_handle>("exportHandle"),
-                                StatsMemory::InstanceMethod<&StatsMemory::listen>("listen"),
-                                StatsMemory::InstanceMethod<&StatsMemory::set_ref>("setRef"),
-                                StatsMemory::InstanceMethod<&StatsMemory::close>("close")}));
+  exports.Set("StatsMemory", StatsMemory::DefineClass(
+                                 env, "StatsMemory",
+                                 {StatsMemory::InstanceAccessor<&StatsMemory::get_failure>("failure"),
+                                  StatsMemory::InstanceAccessor<&StatsMemory::get_buffer>("buffer"),
+                                  StatsMemory::InstanceAccessor<&StatsMemory::get_served>("served"),
+                                  StatsMemory::InstanceMethod<&StatsMemory::export_handle>("exportHandle"),
+                                  StatsMemory::InstanceMethod<&StatsMemory::listen>("listen"),
+                                  StatsMemory::InstanceMethod<&StatsMemory::set_ref>("setRef"),
+                                  StatsMemory::InstanceMethod<&StatsMemory::close>("close")}));
 }
 
 } // namespace nodevpp::addon

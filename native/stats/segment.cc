@@ -8,11 +8,16 @@ namespace nodevpp::stats {
 
 const char* reason_name(Reason reason) {
   switch (reason) {
-  case Reason::none: return "NONE";
-  case Reason::system: return "SYSTEM";
-  case Reason::address: return "ADDRESS";
-  case Reason::protocol: return "PROTOCOL";
-  case Reason::segment: return "SEGMENT";
+  case Reason::none:
+    return "NONE";
+  case Reason::system:
+    return "SYSTEM";
+  case Reason::address:
+    return "ADDRESS";
+  case Reason::protocol:
+    return "PROTOCOL";
+  case Reason::segment:
+    return "SEGMENT";
   }
   return "NONE";
 }
@@ -37,20 +42,21 @@ Connection::Status Connection::receive(Segment* out, Failure* failure) {
   sys::ReceivedMessage message;
   sys::SysError error;
   switch (sys::receive_message(socket_.get(), &message, &error)) {
-  case sys::ReceiveStatus::nothing: return Status::pending;
+  case sys::ReceiveStatus::nothing:
+    return Status::pending;
   case sys::ReceiveStatus::closed:
     *failure = {Reason::protocol, "it closed the connection without handing out a descriptor", {}};
     return Status::failed;
   case sys::ReceiveStatus::failed:
     *failure = {Reason::system, {}, error};
     return Status::failed;
-  case sys::ReceiveStatus::message: break;
+  case sys::ReceiveStatus::message:
+    break;
   }
   if (message.fds.empty()) {
     // The kernel drops descriptors that do not fit in this process's table.
-    *failure = message.truncated
-                   ? Failure{Reason::system, "receiving the descriptor", {EMFILE, "recvmsg"}}
-                   : Failure{Reason::protocol, "it sent a message without a descriptor", {}};
+    *failure = message.truncated ? Failure{Reason::system, "receiving the descriptor", {EMFILE, "recvmsg"}}
+                                 : Failure{Reason::protocol, "it sent a message without a descriptor", {}};
     return Status::failed;
   }
   *failure = map_segment(std::move(message.fds.front()), out);

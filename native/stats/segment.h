@@ -1,13 +1,13 @@
 // The stats segment as its readers get it: connect to the stats socket, receive one descriptor of shared
-// memory, map it read-only. VPP sends the descriptor as soon as it accepts, with an empty message or one byte,
-// and closes.
+// memory, map it read-only. VPP sends the descriptor as soon as it accepts, with an empty message or one
+// byte, and closes.
 //
 //   open()      connected, nothing received yet; the socket becomes readable when VPP has accepted
 //   receive()   pending | segment | failed
 //
-// What is in the mapping is for its reader to check. VPP seals a segment of normal pages against shrinking; one
-// of huge pages, or of another writer, can be truncated under us: such mappings are guarded (sys/guard.h), and
-// lost() tells.
+// What is in the mapping is for its reader to check. VPP seals a segment of normal pages against shrinking;
+// one of huge pages, or of another writer, can be truncated under us: such mappings are guarded
+// (sys/guard.h), and lost() tells.
 
 #pragma once
 
@@ -20,8 +20,8 @@
 
 namespace nodevpp::stats {
 
-// A stats segment is 32 MB unless configured otherwise; one page is the least that holds a header. The most is
-// what offsets of 32-bit readers reach.
+// A stats segment is 32 MB unless configured otherwise; one page is the least that holds a header. The most
+// is what offsets of 32-bit readers reach.
 constexpr uint64_t kLeastBytes = 4096;
 constexpr uint64_t kMostBytes = uint64_t{1} << 32;
 

@@ -41,8 +41,8 @@ sys::Fd memory(uint64_t word, size_t size = 4096, bool sealed = true) {
 }
 
 // Waits for the answer of a server that runs on `poller`.
-stats::Connection::Status receive(test::EpollPoller& poller, stats::Connection& connection, stats::Segment* segment,
-                                  stats::Failure* failure) {
+stats::Connection::Status receive(test::EpollPoller& poller, stats::Connection& connection,
+                                  stats::Segment* segment, stats::Failure* failure) {
   for (int i = 0; i < 400; i++) {
     poller.turn(5);
     auto status = connection.receive(segment, failure);

@@ -76,9 +76,15 @@ export function garble(good: Uint8Array, images: number, seed: number) {
       else result.read++;
     } catch (error) {
       const { code } = error as { code?: string };
-      if (code === 'ERR_STATS_CORRUPT' || code === 'ERR_STATS_VERSION' || code === 'ERR_STATS_LOST' || code === 'ERR_STATS_BUSY') {
+      if (
+        code === 'ERR_STATS_CORRUPT' ||
+        code === 'ERR_STATS_VERSION' ||
+        code === 'ERR_STATS_LOST' ||
+        code === 'ERR_STATS_BUSY'
+      ) {
         result.corrupt++;
-      } else if (result.unexpected.length < 5) result.unexpected.push(`image ${i} of seed ${seed}: ${String((error as Error).stack)}`);
+      } else if (result.unexpected.length < 5)
+        result.unexpected.push(`image ${i} of seed ${seed}: ${String((error as Error).stack)}`);
     }
     result.longestMs = Math.max(result.longestMs, performance.now() - began);
     result.images++;

@@ -10,7 +10,13 @@ import { fileURLToPath } from 'node:url';
 import { gunzipSync } from 'node:zlib';
 import type { Test } from 'tap';
 import type { StatsValue } from 'node-vpp/stats';
-import { ErrorCounters, InterfaceCounters, NodeCounters, type StatsSegmentWriter, createStatsSegment } from 'node-vpp/stats/writer';
+import {
+  ErrorCounters,
+  InterfaceCounters,
+  NodeCounters,
+  type StatsSegmentWriter,
+  createStatsSegment,
+} from 'node-vpp/stats/writer';
 
 const root = fileURLToPath(new URL('../../../..', import.meta.url));
 const fixture = (name: string): Buffer => gunzipSync(readFileSync(join(root, 'test/fixtures/stats', name)));
@@ -20,8 +26,11 @@ export const recordedImage = (): Buffer => fixture('segment-26.06.img.gz');
 
 /** What VPP's Python client reads in it: type and value by name. */
 export const recordedEntries = (): Record<string, { type: number; value: unknown }> =>
-  (JSON.parse(fixture('segment-26.06.json.gz').toString()) as { entries: Record<string, { type: number; value: unknown }> })
-    .entries;
+  (
+    JSON.parse(fixture('segment-26.06.json.gz').toString()) as {
+      entries: Record<string, { type: number; value: unknown }>;
+    }
+  ).entries;
 
 /** A value in the form of VPP's Python client: plain numbers, combined counters as pairs. */
 export function plain(value: StatsValue | undefined): unknown {
@@ -54,9 +63,16 @@ export function socketFolder(t: Test): string {
 }
 
 /** A segment as VPP would have it, with some interfaces that have counted. */
-export function vppLike(options: { interfaces?: number; threads?: number; sizeBytes?: number; updateIntervalMs?: number } = {}) {
+export function vppLike(
+  options: { interfaces?: number; threads?: number; sizeBytes?: number; updateIntervalMs?: number } = {},
+) {
   const { interfaces = 3, threads = 2, sizeBytes = 4 << 20, updateIntervalMs = 0 } = options;
-  const segment: StatsSegmentWriter = createStatsSegment({ sizeBytes, threads, updateIntervalMs, bootTime: 1_700_000_000 });
+  const segment: StatsSegmentWriter = createStatsSegment({
+    sizeBytes,
+    threads,
+    updateIntervalMs,
+    bootTime: 1_700_000_000,
+  });
   const counters = new InterfaceCounters(segment);
   const nodes = new NodeCounters(segment);
   const errors = new ErrorCounters(segment);
@@ -82,7 +98,10 @@ export function vppLike(options: { interfaces?: number; threads?: number; sizeBy
 
 /** Files this process has open, and mappings of segments. */
 export const openFiles = (): number => readdirSync('/proc/self/fd').length;
-export const mappings = (): number => readFileSync('/proc/self/maps', 'utf8').split('\n').filter((line) => line.includes('stat segment')).length;
+export const mappings = (): number =>
+  readFileSync('/proc/self/maps', 'utf8')
+    .split('\n')
+    .filter((line) => line.includes('stat segment')).length;
 
 /** Waits until a condition holds. */
 export async function until(condition: () => boolean, ms = 20_000): Promise<void> {

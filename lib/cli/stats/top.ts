@@ -114,7 +114,10 @@ function snapshots(source: Stats | StatsImage, flags: TopFlags, signal: AbortSig
 function titleOf(source: Stats | StatsImage, flags: TopFlags, snapshot: Snapshot): string {
   const { workers, bootTime } = systemOf(snapshot);
   // Of an image nobody knows when it was taken.
-  const up = bootTime === undefined || bootTime === 0 || !('socket' in source) ? '' : `  up ${clock(snapshot.time / 1000 - bootTime)}`;
+  const up =
+    bootTime === undefined || bootTime === 0 || !('socket' in source)
+      ? ''
+      : `  up ${clock(snapshot.time / 1000 - bootTime)}`;
   const from = 'socket' in source ? source.socket : (flags.file ?? '');
   return `node-vpp stats top  ${printable(from)}${up}${workers === undefined ? '' : `  ${workers} workers`}`;
 }

@@ -365,6 +365,7 @@ export class ServerClient {
     try {
       const { bytes, at, size } = this.#encode(codec, id, fields);
       writeU32(bytes, at + codec.contextOffset, request.context);
+      if (codec.clientIndexOffset >= 0) writeU32(bytes, at + codec.clientIndexOffset, this.#index);
       if (fault === undefined) this.#writer.commit(size);
       else this.#deliver(copyOf(bytes, at, at + size), fault, request.name, codec);
     } catch (error) {

@@ -190,7 +190,8 @@ export abstract class Counters<T extends ThreadCounters> extends WriterEntry {
   clear(index: number): void {
     const words = this.#elementBytes / 8;
     for (const vector of this.#vectors) {
-      if (index < this.#length) this.segment.u64.fill(0n, vector.offset / 8 + index * words, vector.offset / 8 + (index + 1) * words);
+      if (index < this.#length)
+        this.segment.u64.fill(0n, vector.offset / 8 + index * words, vector.offset / 8 + (index + 1) * words);
     }
   }
 
@@ -265,7 +266,8 @@ export class Histogram extends Counters<HistogramThread> {
   /** @internal */
   constructor(segment: SegmentBytes, name: string, options: HistogramOptions) {
     const { leastExponent = 0, bins = 16, threads = 1 } = options;
-    if (!Number.isInteger(bins) || bins < 1 || bins > 64) throw new ArgumentRangeError(`${name}: a histogram has 1 to 64 bins`);
+    if (!Number.isInteger(bins) || bins < 1 || bins > 64)
+      throw new ArgumentRangeError(`${name}: a histogram has 1 to 64 bins`);
     if (!Number.isInteger(leastExponent) || leastExponent < 0 || leastExponent > 63) {
       throw new ArgumentRangeError(`${name}: the least exponent of a histogram is 0 to 63`);
     }

@@ -128,7 +128,8 @@ export class Names extends WriterEntry {
 
   /** @internal */
   protected override free(): void {
-    for (const slot of this.#slots) if ((slot as typeof slot | undefined) !== undefined) this.segment.heap.freeVector(slot.vector);
+    for (const slot of this.#slots)
+      if ((slot as typeof slot | undefined) !== undefined) this.segment.heap.freeVector(slot.vector);
     this.segment.heap.freeVector(this.#outer);
   }
 }

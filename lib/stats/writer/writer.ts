@@ -81,7 +81,12 @@ export class StatsSegmentWriter implements Disposable {
 
   /** @internal */
   constructor(options: StatsSegmentOptions) {
-    const { sizeBytes = 32 << 20, threads = 1, updateIntervalMs = 10_000, bootTime = Math.floor(Date.now() / 1000) } = options;
+    const {
+      sizeBytes = 32 << 20,
+      threads = 1,
+      updateIntervalMs = 10_000,
+      bootTime = Math.floor(Date.now() / 1000),
+    } = options;
     if (!Number.isInteger(sizeBytes) || sizeBytes < 65_536 || sizeBytes > 2 ** 32) {
       throw new ArgumentRangeError(`a stats segment has 64 KiB to 4 GiB, not ${sizeBytes} bytes`);
     }
@@ -160,7 +165,9 @@ export class StatsSegmentWriter implements Disposable {
    */
   addSymlink(name: string, target: SimpleCounters | CombinedCounters, column: number): Symlink {
     if (!Number.isInteger(column) || column < 0 || column >= target.length) {
-      throw new ArgumentRangeError(`${name}: ${target.name} has ${target.length} columns, so there is no column ${column}`);
+      throw new ArgumentRangeError(
+        `${name}: ${target.name} has ${target.length} columns, so there is no column ${column}`,
+      );
     }
     const value = BigInt(target.index) | (BigInt(column) << 32n);
     return this.#add(() => new Symlink(this.#segment, name, EntryType.symlink, value));
