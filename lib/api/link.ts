@@ -12,7 +12,7 @@ import { closeOnExit, forgetOnExit } from './close.js';
 import type { Schema } from './schema/schema.js';
 import type { Counters } from './counters.js';
 import { Deadlines } from './deadlines.js';
-import { FastLane, type Carrier, type FastChoice } from './fast.js';
+import type { Carrier, FastChoice, FastLane } from './fast.js';
 import { copyOf, readU16, readU32, writeU16, writeU32 } from './frame.js';
 import { socketIdentity } from './health.js';
 import { Lanes } from './lanes.js';
@@ -304,7 +304,9 @@ export class Link implements TransportSink {
     try {
       const asked = this.#resolver!.outgoing('show_version');
       const version = asked === undefined ? undefined : await this.#inFlight!.request(asked, {}, handshakeMs).promise;
-      const fast = await FastLane.open({
+      // Loaded when it is wanted: it brings the addon with it.
+      const { FastLane: Lane } = await import('./fast.js');
+      const fast = await Lane.open({
         choice,
         name,
         socket,
