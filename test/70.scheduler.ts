@@ -214,6 +214,40 @@ void t.test('values that need each other come and go as one', async (t) => {
   t.strictSame([...world.values.keys()].sort(), ['veth/a', 'veth/b']);
 });
 
+void t.test('a circle that a selector need not close is none', async (t) => {
+  const { scheduler, done } = await stage();
+  // Either of p and the other would do for the first: taken down in the right order, nobody hangs in the air.
+  const first = { via: 'p', needs: [{ anyOf: ['interface/p', 'route/2'] }] };
+  const second = { via: 'p', needs: ['route/1'] };
+  for (const routes of [
+    { 'route/1': first, 'route/2': second },
+    { 'route/2': second, 'route/1': first },
+  ]) {
+    await scheduler.commit({ set: { 'interface/p': {}, ...routes } });
+    t.strictSame(done(), ['create interface/p', 'create route/1', 'create route/2']);
+    const plan = await scheduler.plan({ delete: ['interface/p', ...Object.keys(routes)] });
+    t.strictSame(
+      plan.operations.map(({ key }) => key),
+      ['route/2', 'route/1', 'interface/p'],
+    );
+    await scheduler.apply(plan);
+    t.strictSame(done(), ['delete route/2', 'delete route/1', 'delete interface/p']);
+  }
+
+  // Around a true circle: what rests on it goes before, what it rests on after.
+  const pair = { 'veth/a': { peer: 'b' }, 'veth/b': { peer: 'a' } };
+  const around = { 'route/3': { via: 'p', needs: ['veth/a', { anyOf: ['interface/p', 'route/4'] }] } };
+  const beyond = { 'route/4': { via: 'p', needs: ['route/3'] } };
+  await scheduler.commit({ set: { 'interface/p': {}, ...pair, ...around, ...beyond } });
+  done();
+  await scheduler.resync('full', {});
+  const gone = done();
+  t.equal(gone.length, 5);
+  t.ok(gone.indexOf('delete route/4') < gone.indexOf('delete route/3'));
+  t.ok(gone.indexOf('delete route/3') < gone.indexOf('delete veth/a'));
+  t.ok(gone.indexOf('delete route/3') < gone.indexOf('delete interface/p'));
+});
+
 void t.test('a value whose update lets something go keeps its place', async (t) => {
   const { scheduler, done } = await stage();
   await scheduler.commit({ set: { 'interface/old': {}, 'route/r': { via: 'old' } } });

@@ -254,7 +254,38 @@ function descriptorsOf(world: MockSouthbound, concurrency: number): ReturnType<M
   ];
 }
 
-/** Watches every call at the instant of its effect. */
+/** What can be built up one by one on what stays, each on what is there by then. */
+function buildable(items: readonly Item[], stays: ReadonlySet<string>): Set<string> {
+  const built = new Set(stays);
+  for (let before = -1; before !== built.size;) {
+    before = built.size;
+    for (const item of items) {
+      if (built.has(item.key) || (item.parent !== undefined && !built.has(item.parent))) continue;
+      if (needsOf(item.value).every((need) => satisfied(need, () => supportersOf(item.key, built))))
+        built.add(item.key);
+    }
+  }
+  return built;
+}
+
+/** Nothing is supported by itself, nor by what is derived from it. */
+function supportersOf(key: string, there: Iterable<string>): string[] {
+  return [...there].filter((other) => other !== key && parentOf(other) !== key);
+}
+
+/** Somebody who was there without support, in a circle with what was missing: right only if there was no other way. */
+interface Excuse {
+  readonly key: string;
+  readonly text: string;
+  /** What was there then, or had been since the transaction began. */
+  readonly items: readonly Item[];
+}
+
+/**
+ * Watches every call at the instant of its effect. A value that is there without what it needs is excused if it is in a
+ * circle with it, and the circle is a true one: where everything that was removed could be built up again one by one on
+ * what stayed, it could have been removed in the opposite order, with nobody without support at any time.
+ */
 class Referee {
   readonly #world: MockSouthbound;
   readonly problems: string[] = [];
@@ -264,6 +295,9 @@ class Referee {
   #desired: readonly Item[] = [];
   /** What has been removed since: it may have been a leftover that nobody desired, and still in a circle with others. */
   #removed: Item[] = [];
+  readonly #created = new Set<string>();
+  #excuses: Excuse[] = [];
+  #failed = false;
   /** The value each key last had, to know the needs of what is being removed. */
   readonly #before = new Map<string, unknown>();
 
@@ -275,9 +309,25 @@ class Referee {
   set desired(items: readonly Item[]) {
     this.#desired = items;
     this.#removed = [];
+    this.#created.clear();
+    this.#excuses = [];
+    this.#failed = false;
+  }
+
+  /** Judges the excuses, once it is known what stayed. Where a call failed there was more than one plan, and no judging. */
+  settle(): void {
+    if (this.#failed || this.meddled) return;
+    for (const { key, text, items } of this.#excuses) {
+      // What is created is created when everything that must go is gone.
+      const moved = new Set([...this.#removed.map((item) => item.key), ...this.#created]);
+      const stays = new Set([...this.#world.values.keys()].filter((there) => !moved.has(there)));
+      if (buildable(items, stays).has(key)) this.problems.push(`${text}, without need`);
+    }
   }
 
   see(call: MockCall): void {
+    this.#failed ||= call.failed;
+    if (call.kind === 'create') this.#created.add(call.key);
     this.#removed.push(...this.#gone(call));
     if (call.kind === 'retrieve' || !call.effect || this.meddled) return;
     const there: Item[] = [...this.#world.values].map(([key, { value }]) => ({
@@ -310,8 +360,10 @@ class Referee {
         (key) => selects(selector, key) && inCircle(item.key, key),
       );
     for (const selector of needsOf(item.value)) {
-      if (satisfied(selector, others) || excused(selector)) continue;
-      this.problems.push(`${call.kind} ${call.key}: ${item.key} is there without ${JSON.stringify(selector)}`);
+      if (satisfied(selector, others)) continue;
+      const text = `${call.kind} ${call.key}: ${item.key} is there without ${JSON.stringify(selector)}`;
+      if (!excused(selector)) this.problems.push(text);
+      else if (call.kind === 'delete') this.#excuses.push({ key: item.key, text, items: [...there, ...this.#removed] });
     }
     if (
       item.parent !== undefined &&
@@ -331,6 +383,10 @@ class Hangs {
 
   constructor(clock: ManualClock) {
     this.#clock = clock;
+  }
+
+  get waiting(): boolean {
+    return this.#waiting.length > 0;
   }
 
   add(kind: string, key: string): void {
@@ -484,6 +540,7 @@ async function play(commands: readonly Command[], options: { serial: boolean; ch
         );
         if (result.status !== 'reverted') desired = after;
         else if (!faulty && stuckFree(scheduler)) throw new Error(`${where}: reverted without a fault`);
+        if (!hangs.waiting) referee?.settle();
         if (plan !== undefined && !faulty && !referee!.meddled) {
           comparePlan(where, plan, world.calls.slice(callsBefore));
         }

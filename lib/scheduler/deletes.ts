@@ -1,10 +1,11 @@
 // Second step of ordering: deletes, each after those of its dependants. They are ordered by counting dependants down to
-// zero; what remains when that moves on no more is circular and becomes a group.
+// zero; what remains when that moves on no more becomes a group, whose members go one after the other.
 
 import { components } from './circles.js';
 import { Bit, Choice, Node, eachLeaf, type Graph } from './graph.js';
-import { depth, scratchOf, step, unique, type Scratch, type Steps } from './scratch.js';
+import { scratchOf, step, unique, type Scratch, type Steps } from './scratch.js';
 import type { Takedown } from './takedown.js';
+import { lift, sink, unbuild } from './unbuild.js';
 
 /** Orders deletes. */
 export class Deletes {
@@ -48,8 +49,10 @@ export class Deletes {
     const ordered = new Set<Node | Choice>();
     const ready: Node[] = gone.filter((node) => (node.scratch as Scratch | undefined)?.wait === undefined);
     const tracked = ready.length < gone.length;
+    // Only those that go have notes here.
     const release = (node: Node): void => {
-      const scratch = scratchOf(node);
+      const scratch = node.scratch as Scratch | undefined;
+      if (scratch === undefined) return;
       scratch.wait -= 1;
       if (scratch.wait === 0 && !ordered.has(node)) ready.push(node);
     };
@@ -67,9 +70,9 @@ export class Deletes {
         if (leaf instanceof Choice) {
           leaf.pending -= 1;
           if (leaf.pending === 0) emitChoice(leaf);
-        } else if ((leaf.bits & Bit.gone) !== 0 && leaf !== node) release(leaf);
+        } else if (leaf !== node) release(leaf);
       });
-      if (node.parent !== undefined && (node.parent.bits & Bit.gone) !== 0) release(node.parent);
+      if (node.parent !== undefined) release(node.parent);
     };
     const drain = (): void => {
       // Nodes of a group are emitted outside of the queue and may turn up in it again.
@@ -84,14 +87,23 @@ export class Deletes {
           ? [...vertex.dependants].filter((node) => (node.bits & Bit.gone) !== 0 && !ordered.has(node))
           : (scratchOf(vertex).before ?? []).filter((other) => !ordered.has(other)),
       );
+      // What is not ordered yet counts as there: a group may rest on it until the group is gone.
+      let sunk = order.length;
+      for (const node of left) lift(this.#graph, node);
       for (const circle of circles) {
-        const nodes = circle.filter((vertex) => vertex instanceof Node).filter((node) => !ordered.has(node));
-        nodes.sort((a, b) => depth(b) - depth(a));
+        for (; sunk < order.length; sunk += 1) {
+          const done = order[sunk]!;
+          if (done instanceof Node) sink(this.#graph, done);
+        }
+        const members = circle.filter((vertex) => vertex instanceof Node).filter((node) => !ordered.has(node));
+        for (const node of members) sink(this.#graph, node);
+        const nodes = members.length > 1 ? unbuild(this.#graph, members) : members;
         if (nodes.length > 1) this.#group(nodes);
         for (const node of nodes) emit(node);
         for (const vertex of circle) if (vertex instanceof Choice) emitChoice(vertex);
         drain();
       }
+      for (const node of left) sink(this.#graph, node);
     }
     return order;
   }
