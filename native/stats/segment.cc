@@ -63,7 +63,7 @@ Connection::Status Connection::receive(Segment* out, Failure* failure) {
   return *failure ? Status::failed : Status::segment;
 }
 
-Failure map_segment(sys::Fd fd, Segment* out) {
+Failure map_segment(sys::ForeignFd fd, Segment* out) {
   sys::FileFacts facts;
   if (auto error = sys::inspect_file(fd.get(), &facts)) return {Reason::system, {}, error};
   if (!facts.shared_memory) return {Reason::segment, "what it handed out is not shared memory", {}};

@@ -15,6 +15,7 @@
 #include <string>
 
 #include "sys/fd.h"
+#include "sys/foreign_fd.h"
 #include "sys/seqpacket.h"
 #include "sys/shared_memory.h"
 
@@ -66,6 +67,6 @@ private:
 };
 
 // Maps a descriptor that came from somebody else.
-Failure map_segment(sys::Fd fd, Segment* out);
+Failure map_segment(sys::ForeignFd fd, Segment* out);
 
 } // namespace nodevpp::stats

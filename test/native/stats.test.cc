@@ -91,7 +91,7 @@ TEST(StatsSegments, AreHandedOutAndMappedReadOnly) {
 TEST(StatsSegments, SurviveBeingTruncatedWhenTheyAreNotSealed) {
   sys::Fd fd = memory(7, 1 << 20, false);
   stats::Segment segment;
-  ASSERT_FALSE(stats::map_segment(sys::Fd(::fcntl(fd.get(), F_DUPFD_CLOEXEC, 0)), &segment));
+  ASSERT_FALSE(stats::map_segment(sys::ForeignFd(::fcntl(fd.get(), F_DUPFD_CLOEXEC, 0)), &segment));
   EXPECT_FALSE(segment.sealed);
   EXPECT_FALSE(segment.mapping->lost());
   ASSERT_EQ(::ftruncate(fd.get(), 4096), 0);
@@ -105,7 +105,7 @@ TEST(StatsSegments, SurviveBeingTruncatedWhenTheyAreNotSealed) {
 TEST(StatsSegments, OfImpossibleKindsAreRefused) {
   auto refused = [](sys::Fd fd) {
     stats::Segment segment;
-    return stats::map_segment(std::move(fd), &segment).reason;
+    return stats::map_segment(sys::ForeignFd(std::move(fd)), &segment).reason;
   };
   EXPECT_EQ(refused(memory(0, 100, false)), stats::Reason::segment);
   sys::Fd huge(::memfd_create("huge", MFD_CLOEXEC | MFD_ALLOW_SEALING));
