@@ -15,6 +15,7 @@
 #include <string>
 
 #include "sys/fd.h"
+#include "sys/foreign_fd.h"
 #include "sys/seqpacket.h"
 #include "sys/shared_memory.h"
 
