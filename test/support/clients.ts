@@ -1,18 +1,33 @@
 // Third-party clients of VPP's API: VPP's own Python client in a virtual environment below .cache, and GoVPP built from
-// its module. Where Python, Go or the registries are not at hand, the reason why not is given instead.
+// its module. Where Python, Go or the registries are not at hand, the reason why not is given instead. Chapters run side
+// by side: one at a time installs, and a program that runs is never written over.
 
 import { spawn, spawnSync } from 'node:child_process';
-import { existsSync, mkdirSync } from 'node:fs';
+import { existsSync, mkdirSync, renameSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 
 const root = fileURLToPath(new URL('../../../..', import.meta.url));
 const cache = join(root, '.cache/clients');
 
+/** Runs a command while no other process runs one of these; undefined, or why it failed. */
 function tool(command: string, args: string[], cwd = root): string | undefined {
-  const result = spawnSync(command, args, { cwd, encoding: 'utf8', timeout: 400_000 });
-  if (result.error !== undefined) return `${command} is not here`;
+  if (spawnSync(command, ['--help'], { stdio: 'ignore' }).error !== undefined) return `${command} is not here`;
+  mkdirSync(cache, { recursive: true });
+  const locked = [join(cache, 'lock'), command, ...args];
+  const result = spawnSync('flock', locked, { cwd, encoding: 'utf8', timeout: 400_000 });
+  if (result.error !== undefined) return `flock or ${command}: ${result.error.message}`;
   return result.status === 0 ? undefined : `${command} ${args.join(' ')}: ${result.stderr.trim().slice(-300)}`;
+}
+
+/** Builds the Go program in test/clients/`name`; the command that runs it, or why it cannot be built. */
+function goClient(name: string): { command: string[] } | { missing: string } {
+  const binary = join(cache, name);
+  const mine = `${binary}.${process.pid}`;
+  const failed = tool('go', ['build', '-o', mine, '.'], join(root, 'test/clients', name));
+  if (failed !== undefined) return { missing: failed };
+  renameSync(mine, binary);
+  return { command: [binary] };
 }
 
 /** The command that runs test/clients/papi.py, or why it cannot. */
@@ -20,7 +35,6 @@ export function papi(): { command: string[] } | { missing: string } {
   const python = join(cache, 'papi/bin/python');
   const installed = existsSync(python) && tool(python, ['-c', 'import vpp_papi']) === undefined;
   if (!installed) {
-    mkdirSync(cache, { recursive: true });
     const failed =
       tool('python3', ['-m', 'venv', join(cache, 'papi')]) ??
       tool(join(cache, 'papi/bin/pip'), ['install', '--quiet', '--disable-pip-version-check', 'vpp-papi']);
@@ -31,10 +45,7 @@ export function papi(): { command: string[] } | { missing: string } {
 
 /** The command that runs test/clients/govpp, or why it cannot. */
 export function govpp(): { command: string[] } | { missing: string } {
-  const binary = join(cache, 'govpp');
-  mkdirSync(cache, { recursive: true });
-  const failed = tool('go', ['build', '-o', binary, '.'], join(root, 'test/clients/govpp'));
-  return failed === undefined ? { command: [binary] } : { missing: failed };
+  return goClient('govpp');
 }
 
 /** The command that runs test/clients/papi-stats.py, or why it cannot. */
@@ -46,18 +57,12 @@ export function papiStats(): { command: string[] } | { missing: string } {
 
 /** The command that runs test/clients/govpp-stats, or why it cannot. */
 export function govppStats(): { command: string[] } | { missing: string } {
-  const binary = join(cache, 'govpp-stats');
-  mkdirSync(cache, { recursive: true });
-  const failed = tool('go', ['build', '-o', binary, '.'], join(root, 'test/clients/govpp-stats'));
-  return failed === undefined ? { command: [binary] } : { missing: failed };
+  return goClient('govpp-stats');
 }
 
 /** The command that runs test/clients/gomemif, or why it cannot. */
 export function gomemif(): { command: string[] } | { missing: string } {
-  const binary = join(cache, 'gomemif');
-  mkdirSync(cache, { recursive: true });
-  const failed = tool('go', ['build', '-o', binary, '.'], join(root, 'test/clients/gomemif'));
-  return failed === undefined ? { command: [binary] } : { missing: failed };
+  return goClient('gomemif');
 }
 
 /** Runs a client; `onLine` sees each object it prints as it prints it. */
