@@ -4,14 +4,15 @@
 import t from 'tap';
 import { spawnSync } from 'node:child_process';
 import { subscribe, unsubscribe } from 'node:diagnostics_channel';
-import { readdir, rm, writeFile } from 'node:fs/promises';
+import { readdir, readlink, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { Worker } from 'node:worker_threads';
 import { ManualClock, Scheduler, mockSouthbound } from 'node-vpp/scheduler';
 import type { Descriptor } from 'node-vpp/scheduler';
 import type * as keyMapModule from '../lib/scheduler/key-map.js';
 import type * as limitsModule from '../lib/scheduler/limits.js';
-import { directory, network, stage } from './support/scheduler.js';
+import { directory, network, stage, until } from './support/scheduler.js';
 
 t.setTimeout(300_000);
 const root = fileURLToPath(new URL('../../..', import.meta.url));
@@ -730,6 +731,45 @@ void t.test('a closed scheduler leaves nothing behind', async (t) => {
   t.equal(run.stderr, '');
   t.match(run.stdout, /^alive 0 resources\s*$/);
   t.strictSame((await readdir(path)).includes('lock'), false);
+});
+
+void t.test('a terminated thread leaves its journal to others, and no file open', async (t) => {
+  const path = await directory();
+  const program = `
+    import { parentPort } from 'node:worker_threads';
+    import { Scheduler, mockSouthbound } from 'node-vpp/scheduler';
+    const a = mockSouthbound().descriptor({ name: 'a', keys: 'a/' });
+    const scheduler = await Scheduler.open({ descriptors: [a], journal: ${JSON.stringify(path)} });
+    for (let i = 0; ; i += 1) {
+      await scheduler.commit({ set: { ['a/' + i]: {} } });
+      parentPort.postMessage(i);
+    }`;
+  const file = join(root, 'build/js/test/.terminated.mjs');
+  await writeFile(file, program);
+  t.teardown(() => rm(file, { force: true }));
+  const openHere = async (): Promise<string[]> => {
+    const names = await Promise.all(
+      (await readdir('/proc/self/fd')).map((fd) => readlink(`/proc/self/fd/${fd}`).catch(() => '')),
+    );
+    return names.filter((name) => name.startsWith(path));
+  };
+  for (let round = 0; round < 3; round += 1) {
+    const worker = new Worker(file);
+    let told = -1;
+    worker.on('message', (i: number) => (told = i));
+    let failure: unknown;
+    worker.on('error', (error) => (failure = error));
+    await until(() => told >= 5 || failure !== undefined);
+    t.equal(failure, undefined);
+    await t.rejects(Scheduler.open({ journal: path }), { code: 'ERR_SCHEDULER_JOURNAL_LOCKED' });
+    await worker.terminate();
+    t.strictSame(await openHere(), []);
+    const next = await Scheduler.open({ journal: path, startup: 'none' });
+    t.ok(next.recovered!.values > told, 'everything that had been answered is there');
+    await next.close();
+    t.strictSame(await openHere(), []);
+    t.notOk((await readdir(path)).includes('lock'));
+  }
 });
 
 void t.test('hundreds of thousands of values: lost, resynced, planned for, deleted', async (t) => {

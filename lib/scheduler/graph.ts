@@ -108,19 +108,92 @@ export class Node {
   deps: readonly Dependency[] = none;
   appliedDeps: readonly Dependency[] = none;
   dependants: Node | Set<Node> | undefined = undefined;
-  parent: Node | undefined = undefined;
-  children: Set<Node> | undefined = undefined;
-  trouble: Trouble | undefined = undefined;
-  /** Index of its creating or changing, and of its deleting operation in the plan under way, or -1. */
-  up = -1;
-  down = -1;
-  /** What the planner needs while ordering; undefined for values without relations. */
-  scratch: unknown = undefined;
+  #more: More | undefined = undefined;
 
   constructor(key: string, entry: Entry | undefined) {
     this.key = key;
     this.entry = entry;
   }
+
+  get parent(): Node | undefined {
+    return this.#more?.parent;
+  }
+
+  set parent(parent: Node | undefined) {
+    if (this.#more !== undefined || parent !== undefined) this.#with().parent = parent;
+  }
+
+  get children(): Set<Node> | undefined {
+    return this.#more?.children;
+  }
+
+  set children(children: Set<Node> | undefined) {
+    if (this.#more !== undefined || children !== undefined) this.#with().children = children;
+  }
+
+  get trouble(): Trouble | undefined {
+    return this.#more?.trouble;
+  }
+
+  set trouble(trouble: Trouble | undefined) {
+    if (this.#more !== undefined || trouble !== undefined) this.#with().trouble = trouble;
+  }
+
+  /** Index of its creating or changing operation in the plan under way, or -1. Not kept for values without relations. */
+  get up(): number {
+    return this.#more?.up ?? -1;
+  }
+
+  set up(up: number) {
+    if (this.#more !== undefined || (up >= 0 && !this.#isAlone())) this.#with().up = up;
+  }
+
+  /** The same of its deleting operation. */
+  get down(): number {
+    return this.#more?.down ?? -1;
+  }
+
+  set down(down: number) {
+    const asked = (this.bits & Bit.recreate) !== 0 || !this.#isAlone();
+    if (this.#more !== undefined || (down >= 0 && asked)) this.#with().down = down;
+  }
+
+  /** What the planner needs while ordering; undefined for values without relations. */
+  get scratch(): unknown {
+    return this.#more?.scratch;
+  }
+
+  set scratch(scratch: unknown) {
+    if (this.#more !== undefined || scratch !== undefined) this.#with().scratch = scratch;
+  }
+
+  /** Forgets what belongs to a plan. */
+  planned(): void {
+    const more = this.#more;
+    if (more === undefined) return;
+    more.up = -1;
+    more.down = -1;
+    more.scratch = undefined;
+    if (more.parent === undefined && more.children === undefined && more.trouble === undefined) this.#more = undefined;
+  }
+
+  #with(): More {
+    return (this.#more ??= new More());
+  }
+
+  #isAlone(): boolean {
+    return this.deps.length === 0 && this.appliedDeps.length === 0 && this.dependants === undefined;
+  }
+}
+
+/** What most nodes never have. */
+class More {
+  parent: Node | undefined = undefined;
+  children: Set<Node> | undefined = undefined;
+  trouble: Trouble | undefined = undefined;
+  up = -1;
+  down = -1;
+  scratch: unknown = undefined;
 }
 
 /** A prefix selector in use: who depends on it, and how many of its matches exist. */

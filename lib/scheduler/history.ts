@@ -83,6 +83,7 @@ export class TransactionRecord {
   status: TransactionStatus = 'running';
   readonly keys: string[] = [];
   readonly codes: number[] = [];
+  /** As far as the last row that has one. */
   readonly previous: unknown[] = [];
   readonly values: unknown[] = [];
   readonly errors = new Map<number, string>();
@@ -98,10 +99,14 @@ export class TransactionRecord {
 
   /** Appends a row. */
   add(key: string, code: number, previous: unknown, value: unknown, error?: string): void {
-    if (error !== undefined) this.errors.set(this.keys.length, error);
+    const row = this.keys.length;
+    if (error !== undefined) this.errors.set(row, error);
+    if (previous !== undefined) {
+      while (this.previous.length < row) this.previous.push(undefined);
+      this.previous.push(previous);
+    }
     this.keys.push(key);
     this.codes.push(code);
-    this.previous.push(previous);
     this.values.push(value);
   }
 

@@ -40,6 +40,14 @@ export class KeyMap<V> {
     return this.#keys.length - this.#holes;
   }
 
+  /** Makes room for so many more at once, instead of by doubling, where most of what there will be is new. */
+  reserve(more: number): void {
+    const wanted = this.#keys.length + more;
+    if (more < this.size || this.#holes > 0 || wanted <= this.#hashes.length) return;
+    // A power of two, for the mask; and as with doubling, half of the table stays free.
+    this.#resize(2 ** Math.ceil(Math.log2(wanted)));
+  }
+
   #find(key: string, hash: number): number {
     const slots = this.#slots;
     const mask = slots.length - 1;
@@ -131,11 +139,19 @@ export class KeyMap<V> {
       }
       this.#holes = 0;
       this.#slots.fill(-1);
-    } else {
-      this.#hashes = new Int32Array(hashes.length * 2);
-      this.#hashes.set(hashes);
-      this.#slots = new Int32Array(this.#hashes.length * 2).fill(-1);
-    }
+      this.#rehash();
+    } else this.#resize(hashes.length * 2);
+  }
+
+  #resize(capacity: number): void {
+    const hashes = this.#hashes;
+    this.#hashes = new Int32Array(capacity);
+    this.#hashes.set(hashes);
+    this.#slots = new Int32Array(capacity * 2).fill(-1);
+    this.#rehash();
+  }
+
+  #rehash(): void {
     const slots = this.#slots;
     const mask = slots.length - 1;
     for (let entry = 0; entry < this.#keys.length; entry += 1) {

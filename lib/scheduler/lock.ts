@@ -1,7 +1,8 @@
-// One process at a time: a lock file that names its holder by process id and start time, so that the lock of a process
-// that was killed is seen to be nobody's, even if its id has been given to another since.
+// One scheduler at a time: a lock file that names its holder by process id and start time, so that the lock of a process
+// that was killed is seen to be nobody's, even if its id has been given to another since. Its holder keeps it open: where
+// it names this process, that tells a lock of another thread from one that a terminated thread has left.
 
-import { readFile, rename, rm, writeFile } from 'node:fs/promises';
+import { open, readdir, readFile, rename, rm, stat } from 'node:fs/promises';
 import { JournalError } from '../errors.js';
 
 /** Names a running process beyond doubt, or undefined if there is none with this id. */
@@ -13,6 +14,17 @@ async function processName(pid: number): Promise<string | undefined> {
   } catch {
     return undefined;
   }
+}
+
+/** Whether some thread of this process has a file open. */
+async function isOpenHere(file: string): Promise<boolean> {
+  const wanted = await stat(file).catch(() => undefined);
+  if (wanted === undefined) return false;
+  for (const fd of await readdir('/proc/self/fd')) {
+    const other = await stat(`/proc/self/fd/${fd}`).catch(() => undefined);
+    if (other?.ino === wanted.ino && other.dev === wanted.dev) return true;
+  }
+  return false;
 }
 
 const held = new Set<string>();
@@ -32,13 +44,24 @@ export async function lock(file: string, path: string): Promise<() => Promise<vo
     const mine = (await processName(process.pid)) ?? String(process.pid);
     for (;;) {
       try {
-        await writeFile(file, mine, { flag: 'wx', mode: 0o600 });
-        break;
+        const handle = await open(file, 'wx', 0o600);
+        await handle.writeFile(mine).catch(async (error: unknown) => {
+          await handle.close();
+          await rm(file, { force: true });
+          throw error;
+        });
+        return async () => {
+          held.delete(file);
+          await rm(file, { force: true });
+          await handle.close();
+        };
       } catch (error) {
         if ((error as NodeJS.ErrnoException).code !== 'EEXIST') throw error;
       }
       const holder = await readFile(file, 'utf8').catch(() => '');
       const pid = Number.parseInt(holder, 10);
+      if ((holder === mine || holder === '') && (await isOpenHere(file)))
+        refuse(`${process.pid} (this one, in another thread)`);
       if (holder !== mine && pid > 0 && (await processName(pid)) === holder) refuse(holder.split(' ')[0]!);
       // Nobody's: move it away first, so that of two who find it so only one removes it.
       const stale = `${file}.${process.pid}`;
@@ -49,8 +72,4 @@ export async function lock(file: string, path: string): Promise<() => Promise<vo
     held.delete(file);
     throw error;
   }
-  return async () => {
-    held.delete(file);
-    await rm(file, { force: true });
-  };
 }

@@ -120,6 +120,7 @@ export function changeMap(change: Change): KeyMap<unknown> {
   for (const key of change.delete ?? []) map.set(key, undefined);
   const set = change.set ?? {};
   const pairs = Symbol.iterator in set ? set : Object.entries(set);
+  if ('length' in pairs && typeof pairs.length === 'number') map.reserve(pairs.length);
   for (const [key, value] of pairs) map.set(key, value);
   return map;
 }

@@ -51,9 +51,7 @@ export class Ordering {
   cleanUp(): void {
     for (const node of this.#existence.touched) {
       node.bits &= ~planBits;
-      node.up = -1;
-      node.down = -1;
-      node.scratch = undefined;
+      node.planned();
     }
     if (!this.#graph.hasChoices) return;
     for (const choice of this.#graph.choices()) {

@@ -94,19 +94,20 @@ export class Raising {
 
   #raiseOne(node: Node, queue: Node[]): void {
     const after = this.#afterOf(node);
-    node.up = this.#steps.list.length;
+    const index = this.#steps.list.length;
+    node.up = index;
     this.#pushUp(node, after, 0);
-    this.#markRaised(node);
+    this.#markRaised(node, index);
     queue.push(node);
   }
 
-  #markRaised(node: Node): void {
+  #markRaised(node: Node, index: number): void {
     const back = (node.bits & Bit.exists) === 0 || (node.bits & Bit.gone) !== 0;
     node.bits |= Bit.raised;
     if (!back || !this.#graph.hasChoices) return;
     for (const choice of this.#graph.choicesOf(node.key)) {
       choice.raised += 1;
-      if (choice.firstUp < 0) choice.firstUp = node.up;
+      if (choice.firstUp < 0) choice.firstUp = index;
     }
   }
 
@@ -182,7 +183,7 @@ export class Raising {
     let members = [...circle];
     if (members.length === 0) return;
     for (;;) {
-      for (const node of members) this.#markRaised(node);
+      for (const node of members) this.#markRaised(node, -1);
       const fit = members.filter((node) => allMet(node.deps, node, Picture.up) && parentReady(node));
       if (fit.length === members.length) break;
       for (const node of members) this.#unmarkRaised(node);

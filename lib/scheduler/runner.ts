@@ -223,11 +223,12 @@ export class Runner {
   desire(transaction: Transaction, change: ReadonlyKeyMap<unknown>, seeds: Node[]): void {
     const { graph } = this.#core.engine;
     const remembering = this.#core.checkpoints.remembers || transaction.work.confirm;
+    graph.nodes.reserve(change.size);
+    transaction.changes.push(change);
     try {
       for (const [key, value] of change) {
         const before = accept(graph, key, value, seeds);
-        transaction.changed.push(key);
-        transaction.previous.push(before);
+        transaction.note(before);
         if (remembering) this.#core.checkpoints.changed(transaction.seq, key, before, transaction.work.confirm);
       }
     } catch (error) {
@@ -254,10 +255,7 @@ export class Runner {
 
   /** Desires again what a transaction's change replaced. */
   takeBack(transaction: Transaction, seeds: Node[] = []): void {
-    // Backwards, so that a key changed twice ends as it began.
-    for (let i = transaction.changed.length - 1; i >= 0; i -= 1) {
-      accept(this.#core.engine.graph, transaction.changed[i]!, transaction.previous[i], seeds);
-    }
+    for (const [key, before] of transaction.undone()) accept(this.#core.engine.graph, key, before, seeds);
     this.#core.checkpoints.unconfirmed.delete(transaction.seq);
     for (const node of seeds) this.#core.engine.graph.dropIfGhost(node);
   }

@@ -34,9 +34,11 @@ export class Transaction {
   readonly result: Promise<TransactionResult>;
   seq = -1;
   record: TransactionRecord | undefined;
-  /** The keys it has changed, and what was desired of them before. */
-  readonly changed: string[] = [];
-  readonly previous: unknown[] = [];
+  /** What it has changed so far: so many keys of these, in order, and what was desired of them before. */
+  readonly changes: ReadonlyKeyMap<unknown>[] = [];
+  changed = 0;
+  /** As far as the last key of which something was desired. */
+  readonly #previous: unknown[] = [];
   #resolve!: (result: TransactionResult) => void;
   #reject!: (error: Error) => void;
   #controller: AbortController | undefined;
@@ -90,6 +92,21 @@ export class Transaction {
     }
     return this.#controller.signal;
   };
+
+  /** The next key of its changes has been changed. */
+  note(previous: unknown): void {
+    if (previous !== undefined) {
+      while (this.#previous.length < this.changed) this.#previous.push(undefined);
+      this.#previous.push(previous);
+    }
+    this.changed += 1;
+  }
+
+  /** The keys it has changed and what was desired of them before, the last first: a key changed twice ends as it began. */
+  *undone(): Generator<readonly [string, unknown]> {
+    const keys = this.changes.flatMap((change) => [...change.keys()]);
+    for (let i = this.changed - 1; i >= 0; i -= 1) yield [keys[i]!, this.#previous[i]];
+  }
 
   /** It begins: from now on, stopping it stops the run. */
   begin(run: Run): void {
