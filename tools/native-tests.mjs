@@ -93,7 +93,7 @@ function report(status, name) {
 }
 
 /** Runs a program; resolves with its exit code or signal and all it printed. A late one is killed. */
-function run(command, args, { timeoutMs = 600_000, env = process.env } = {}) {
+function run(command, args, { timeoutMs = 1_800_000, env = process.env } = {}) {
   return new Promise((resolve) => {
     const child = spawn(command, args, { cwd: root, env, stdio: ['ignore', 'pipe', 'pipe'] });
     let output = '';
