@@ -58,7 +58,8 @@ export function decode<N extends StatsNumber>(
       if (vector.problem !== undefined) return { type: 'corrupt', name, index, problem: vector.problem };
       const link = target < 0 ? undefined : directory.link(index);
       const made = rows?.[slot * 2];
-      const packets = made === undefined ? columnOf(capture, vector, column, 0, reader) : pick(made, column, reader.zero);
+      const packets =
+        made === undefined ? columnOf(capture, vector, column, 0, reader) : pick(made, column, reader.zero);
       if (vector.plan.words === 1) return { type: 'simpleColumn', name, index, link, value: packets };
       const others = rows?.[slot * 2 + 1];
       const bytes =
