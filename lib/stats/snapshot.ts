@@ -244,8 +244,12 @@ export class CopiedVector {
 
   /** A counter over all threads, as the nearest number. `part` 1 are the bytes. */
   sum(column: number, part: 0 | 1 = 0): number {
+    const { starts, lengths, plan } = this.#vector;
+    const at = column * plan.words + part;
     let total = 0;
-    for (let thread = 0; thread < this.#vector.starts.length; thread++) total += this.number(thread, column, part);
+    for (let thread = 0; thread < starts.length; thread++) {
+      if (column < lengths[thread]!) total += numberWords.one(this.#capture, starts[thread]! + at);
+    }
     return total;
   }
 }
