@@ -34,8 +34,10 @@ export interface PlannedVector {
 export interface Plan {
   readonly entries: readonly number[];
   readonly vectors: readonly PlannedVector[];
-  /** By index of an entry that has counters, or of the target of a symlink: its place in `vectors`. */
-  readonly slots: ReadonlyMap<number, number>;
+  /** See `slotOf`. */
+  readonly slots: Int32Array;
+  /** Entries, and targets of symlinks, that are one value. */
+  readonly scalars: readonly number[];
   readonly names: readonly number[];
   readonly rings: readonly number[];
 }
@@ -45,6 +47,9 @@ export function planOf(directory: Directory, selection: Selection): Plan {
   selection.plan ??= makePlan(directory, selection.indices);
   return selection.plan as Plan;
 }
+
+/** The place in `vectors` of an entry that has counters, or of the target of a symlink; -1 when it is not there. */
+export const slotOf = (plan: Plan, index: number): number => plan.slots[index + 1] ?? -1;
 
 /** What of an entry is needed: the entry itself, or of a symlink its target. -1 when that is not there. */
 export function targetOf(directory: Directory, index: number): number {
@@ -64,6 +69,7 @@ const isVector = (code: number): boolean =>
 
 function makePlan(directory: Directory, indices: readonly number[]): Plan {
   const entries: number[] = [];
+  const scalars = new Set<number>();
   const names = new Set<number>();
   const rings = new Set<number>();
   const wanted = new Map<number, Set<number> | 'all'>();
@@ -82,13 +88,17 @@ function makePlan(directory: Directory, indices: readonly number[]): Plan {
         columns.add(directory.columns[index]!);
         if (columns.size > manyColumns) wanted.set(target, 'all');
       }
-    } else if (code === EntryType.names) names.add(target);
+    } else if (target < 0) continue;
+    else if (code === EntryType.scalar || code === EntryType.gauge) scalars.add(target);
+    else if (code === EntryType.names) names.add(target);
     else if (code === EntryType.ringBuffer) rings.add(target);
   }
   const vectors: PlannedVector[] = [];
-  const slots = new Map<number, number>();
+  let last = -1;
+  for (const index of wanted.keys()) last = Math.max(last, index);
+  const slots = new Int32Array(last + 2).fill(-1);
   for (const [index, columns] of wanted) {
-    slots.set(index, vectors.length);
+    slots[index + 1] = vectors.length;
     // Of a histogram all bins belong together.
     const all = columns === 'all' || (index >= 0 && directory.types[index] === EntryType.histogram);
     const list = all ? undefined : Uint32Array.from(columns);
@@ -99,7 +109,7 @@ function makePlan(directory: Directory, indices: readonly number[]): Plan {
       places: list === undefined ? undefined : new Map(Array.from(list, (column, place) => [column, place])),
     });
   }
-  return { entries, vectors, slots, names: [...names], rings: [...rings] };
+  return { entries, vectors, slots, scalars: [...scalars], names: [...names], rings: [...rings] };
 }
 
 /** Where the counters of an entry are in the segment, by thread. */
@@ -218,12 +228,7 @@ export function capture(memory: SegmentMemory, layout: SegmentLayout, directory:
   });
   const scalars = new Map<number, bigint>();
   const valueOf = (index: number) => memory.u64[(directory.offset + index * layout.entryBytes + 8) / 8]!;
-  for (const index of plan.entries) {
-    const target = targetOf(directory, index);
-    if (target < 0) continue;
-    const code = directory.types[target];
-    if (code === EntryType.scalar || code === EntryType.gauge) scalars.set(target, valueOf(target));
-  }
+  for (const index of plan.scalars) scalars.set(index, valueOf(index));
   const fixed = (index: number, name: string) => (directory.names[index] === name ? valueOf(index) : undefined);
   return {
     directory,

@@ -1,7 +1,7 @@
 // From a copy of the segment to what users see: values, as bigint or number.
 
 import type { Capture, CapturedVector } from './capture.js';
-import { targetOf } from './capture.js';
+import { slotOf, targetOf } from './capture.js';
 import { errorIndexType } from './directory.js';
 import { EntryType } from './layout.js';
 import type { StatsNumber, StatsValue } from './values.js';
@@ -32,11 +32,16 @@ export const numberWords: WordReader<number> = {
   zero: 0,
 };
 
-/** What an entry of a copy holds; undefined when its type is not known, or it points to nothing that is. */
+/**
+ * What an entry of a copy holds; undefined when its type is not known, or it points to nothing that is.
+ *
+ * @param rows what has been made of whole vectors is kept here, and taken for the symlinks to them: a bigint is an object
+ */
 export function decode<N extends StatsNumber>(
   capture: Capture,
   index: number,
   reader: WordReader<N>,
+  rows?: N[][][],
 ): StatsValue<N> | undefined {
   const { directory, plan } = capture;
   const own = directory.types[index]!;
@@ -46,28 +51,24 @@ export function decode<N extends StatsNumber>(
     if (target < 0 && own !== errorIndexType) {
       return { type: 'corrupt', name, index, problem: 'it is a symlink to an entry that is not there' };
     }
-    const slot = plan.slots.get(target);
+    const slot = slotOf(plan, target);
     const column = directory.columns[index]!;
-    if (slot !== undefined && (target < 0 || directory.types[target] !== EntryType.histogram)) {
+    if (slot >= 0 && (target < 0 || directory.types[target] !== EntryType.histogram)) {
       const vector = capture.vectors[slot]!;
       if (vector.problem !== undefined) return { type: 'corrupt', name, index, problem: vector.problem };
       const link = target < 0 ? undefined : directory.link(index);
-      if (vector.plan.words === 1) {
-        return { type: 'simpleColumn', name, index, link, value: columnOf(capture, vector, column, 0, reader) };
-      }
-      const packets = columnOf(capture, vector, column, 0, reader);
-      return {
-        type: 'combinedColumn',
-        name,
-        index,
-        link,
-        packets,
-        bytes: columnOf(capture, vector, column, 1, reader),
-      };
+      const made = rows?.[slot * 2];
+      const packets =
+        made === undefined ? columnOf(capture, vector, column, 0, reader) : pick(made, column, reader.zero);
+      if (vector.plan.words === 1) return { type: 'simpleColumn', name, index, link, value: packets };
+      const others = rows?.[slot * 2 + 1];
+      const bytes =
+        others === undefined ? columnOf(capture, vector, column, 1, reader) : pick(others, column, reader.zero);
+      return { type: 'combinedColumn', name, index, link, packets, bytes };
     }
-    return decodeWhole(capture, target, name, index, reader);
+    return decodeWhole(capture, target, name, index, reader, rows);
   }
-  return decodeWhole(capture, index, name, index, reader);
+  return decodeWhole(capture, index, name, index, reader, rows);
 }
 
 /** One column by thread. A thread whose vector is shorter has counted nothing there. */
@@ -80,13 +81,41 @@ export function columnOf<N extends StatsNumber>(
 ): N[] {
   const { starts, lengths, plan } = vector;
   const place = plan.places === undefined ? column : plan.places.get(column)!;
-  // Of exactly this length: an array that grows has room for 17, and there may be hundreds of thousands of these.
-  const values = new Array<N>(starts.length);
-  for (let thread = 0; thread < starts.length; thread++) {
-    values[thread] =
-      place < lengths[thread]! ? reader.one(capture, starts[thread]! + place * plan.words + part) : reader.zero;
+  const { words } = plan;
+  const at = (thread: number): N =>
+    place < lengths[thread]! ? reader.one(capture, starts[thread]! + place * words + part) : reader.zero;
+  // Literals are made much faster than arrays of a length that is found out.
+  switch (starts.length) {
+    case 1:
+      return [at(0)];
+    case 2:
+      return [at(0), at(1)];
+    case 3:
+      return [at(0), at(1), at(2)];
+    default: {
+      // Of exactly this length: an array that grows has room for 17, and there may be hundreds of thousands of these.
+      const values = new Array<N>(starts.length);
+      for (let thread = 0; thread < starts.length; thread++) values[thread] = at(thread);
+      return values;
+    }
   }
-  return values;
+}
+
+/** `columnOf`, from what has been made of the whole vector. */
+function pick<N extends StatsNumber>(rows: readonly (readonly N[])[], column: number, zero: N): N[] {
+  switch (rows.length) {
+    case 1:
+      return [rows[0]![column] ?? zero];
+    case 2:
+      return [rows[0]![column] ?? zero, rows[1]![column] ?? zero];
+    case 3:
+      return [rows[0]![column] ?? zero, rows[1]![column] ?? zero, rows[2]![column] ?? zero];
+    default: {
+      const values = new Array<N>(rows.length);
+      for (let thread = 0; thread < rows.length; thread++) values[thread] = rows[thread]![column] ?? zero;
+      return values;
+    }
+  }
 }
 
 function matrix<N extends StatsNumber>(
@@ -110,6 +139,7 @@ function decodeWhole<N extends StatsNumber>(
   name: string,
   index: number,
   reader: WordReader<N>,
+  rows?: N[][][],
 ): StatsValue<N> | undefined {
   const { directory, plan } = capture;
   const bad = (problem: string) => ({ type: 'corrupt', name, index, problem }) as const;
@@ -124,13 +154,18 @@ function decodeWhole<N extends StatsNumber>(
     case EntryType.simple:
     case EntryType.combined:
     case EntryType.histogram: {
-      const vector = capture.vectors[plan.slots.get(target) ?? -1];
+      const slot = slotOf(plan, target);
+      const vector = capture.vectors[slot];
       if (vector === undefined) return undefined;
       if (vector.problem !== undefined) return bad(vector.problem);
-      if (code === EntryType.simple) return { type: 'simple', name, index, value: matrix(capture, vector, 0, reader) };
-      if (code === EntryType.combined) {
+      if (code !== EntryType.histogram) {
+        const whole = vector.plan.columns === undefined ? rows : undefined;
         const packets = matrix(capture, vector, 0, reader);
-        return { type: 'combined', name, index, packets, bytes: matrix(capture, vector, 1, reader) };
+        if (whole !== undefined) whole[slot * 2] = packets;
+        if (code === EntryType.simple) return { type: 'simple', name, index, value: packets };
+        const bytes = matrix(capture, vector, 1, reader);
+        if (whole !== undefined) whole[slot * 2 + 1] = bytes;
+        return { type: 'combined', name, index, packets, bytes };
       }
       const first = vector.lengths.findIndex((length) => length > 0);
       const leastExponent = first < 0 ? 0 : Number(capture.words[vector.starts[first]!]!);

@@ -8,7 +8,7 @@
 //   a series     is the same entry name on the same column: an interface that was made anew begins a new one
 
 import type { Capture, CapturedVector } from './capture.js';
-import { targetOf } from './capture.js';
+import { slotOf, targetOf } from './capture.js';
 import { bigWords, columnOf, decode, numberWords } from './decode.js';
 import { errorIndexType } from './directory.js';
 import { isGauge } from './gauges.js';
@@ -121,7 +121,8 @@ export class Snapshot {
 
   /** All values. Entries of types that are not known are left out. */
   values(): StatsValue[] {
-    return this.#all((index) => decode(this.capture, index, bigWords));
+    const rows: bigint[][][] = [];
+    return this.#all((index) => decode(this.capture, index, bigWords, rows));
   }
 
   /** As `values`, with numbers: exact up to 2^53. */
@@ -153,7 +154,7 @@ export class Snapshot {
    */
   vector(name: string): CopiedVector | undefined {
     const index = this.#indexOf(name);
-    const vector = index === undefined ? undefined : this.capture.vectors[this.capture.plan.slots.get(index) ?? -1];
+    const vector = index === undefined ? undefined : this.capture.vectors[slotOf(this.capture.plan, index)];
     if (vector === undefined || vector.problem !== undefined || vector.plan.columns !== undefined) return undefined;
     return new CopiedVector(name, this.capture, vector);
   }
@@ -192,7 +193,7 @@ export class Snapshot {
       return { base, column: 0, combined: false, gaugeType: true, read: () => [value] };
     }
     if (code === EntryType.histogram) return undefined;
-    const vector: CapturedVector | undefined = capture.vectors[plan.slots.get(target) ?? -1];
+    const vector: CapturedVector | undefined = capture.vectors[slotOf(plan, target)];
     const at = linked ? directory.columns[index]! : column;
     if (vector === undefined || vector.problem !== undefined || at === undefined) return undefined;
     if (vector.plan.places?.has(at) === false) return undefined;
@@ -243,8 +244,12 @@ export class CopiedVector {
 
   /** A counter over all threads, as the nearest number. `part` 1 are the bytes. */
   sum(column: number, part: 0 | 1 = 0): number {
+    const { starts, lengths, plan } = this.#vector;
+    const at = column * plan.words + part;
     let total = 0;
-    for (let thread = 0; thread < this.#vector.starts.length; thread++) total += this.number(thread, column, part);
+    for (let thread = 0; thread < starts.length; thread++) {
+      if (column < lengths[thread]!) total += numberWords.one(this.#capture, starts[thread]! + at);
+    }
     return total;
   }
 }

@@ -1,7 +1,7 @@
 # VPP's own Python stats client driven by the tests and the benchmark: what it prints is JSON, one object per line.
 #
 #   papi-stats.py SOCKET dump PATTERN…   the entries that match
-#   papi-stats.py SOCKET bench N         N readings of all of /if/, N of one interface
+#   papi-stats.py SOCKET bench N S       N readings of all of /if/, N of one interface, each for S seconds at most
 
 import json
 import sys
@@ -24,26 +24,28 @@ def plain(value):
     return value if isinstance(value, (int, float, str)) or value is None else str(value)
 
 
-def measure(row, entries, count, work):
+def measure(row, entries, count, seconds, work):
     took = []
-    for _ in range(count):
+    end = time.perf_counter() + seconds
+    while not took or (len(took) < count and time.perf_counter() < end):
         began = time.perf_counter()
         work()
         took.append((time.perf_counter() - began) * 1e3)
     took.sort()
-    put(row=row, entries=entries, p50ms=took[count // 2], p99ms=took[count * 99 // 100])
+    runs = len(took)
+    put(row=row, entries=entries, runs=runs, p50ms=took[runs // 2], p99ms=took[runs * 99 // 100])
 
 
 def main():
     stats = VPPStats(sys.argv[1])
     stats.connect()
     if sys.argv[2] == "bench":
-        count = int(sys.argv[3])
-        # For each symlink it reads the whole vector: a full dump of many interfaces would take hours.
+        count, seconds = int(sys.argv[3]), int(sys.argv[4])
+        # For each symlink it reads the whole vector, in Python: a full dump of many interfaces would take hours.
         vectors = stats.ls(["/if/"])
-        measure("vectors", len(vectors), count, lambda: stats.dump(vectors))
+        measure("vectors", len(vectors), count, seconds, lambda: stats.dump(vectors))
         one = stats.ls(["/interfaces/bench7/"])
-        measure("interface", len(one), count, lambda: stats.dump(one))
+        measure("interface", len(one), count, seconds, lambda: stats.dump(one))
         return
     for name in stats.ls(sys.argv[3:]):
         put(name=name, type=stats.directory[name].type, value=plain(stats[name]))

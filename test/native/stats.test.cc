@@ -82,7 +82,9 @@ TEST(StatsSegments, AreHandedOutAndMappedReadOnly) {
     EXPECT_EQ(word, 0x1234U);
     EXPECT_EQ(::mprotect(segment.mapping->data(), 4096, PROT_READ), 0);
     std::string now = std::to_string(segment.device) + ":" + std::to_string(segment.inode);
-    if (!identity.empty()) EXPECT_EQ(now, identity);
+    if (!identity.empty()) {
+      EXPECT_EQ(now, identity);
+    }
     identity = now;
   }
   EXPECT_EQ(server.served(), 3U);
@@ -140,7 +142,9 @@ TEST(StatsConnections, EndWithServersThatHandOutNothing) {
     EXPECT_EQ(connection->receive(&segment, &failure), stats::Connection::Status::pending);
     {
       sys::Fd client(::accept4(listener.get(), nullptr, nullptr, SOCK_CLOEXEC));
-      if (speaks) ASSERT_FALSE(sys::send_message(client.get(), "x", 1, -1));
+      if (speaks) {
+        ASSERT_FALSE(sys::send_message(client.get(), "x", 1, -1));
+      }
     }
     EXPECT_EQ(connection->receive(&segment, &failure), stats::Connection::Status::failed);
     EXPECT_EQ(failure.reason, stats::Reason::protocol);

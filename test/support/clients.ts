@@ -65,14 +65,18 @@ export function gomemif(): { command: string[] } | { missing: string } {
   return goClient('gomemif');
 }
 
-/** Runs a client; `onLine` sees each object it prints as it prints it. */
+/** Runs a client, so long at most; `onLine` sees each object it prints as it prints it. */
 export function runClient(
   command: readonly string[],
   args: readonly string[],
   onLine?: (line: Record<string, unknown>) => void,
+  timeoutMs?: number,
 ): Promise<{ code: number | null; lines: Record<string, unknown>[]; errors: string }> {
   return new Promise((resolve, reject) => {
-    const child = spawn(command[0]!, [...command.slice(1), ...args], { stdio: ['ignore', 'pipe', 'pipe'] });
+    const child = spawn(command[0]!, [...command.slice(1), ...args], {
+      stdio: ['ignore', 'pipe', 'pipe'],
+      ...(timeoutMs === undefined ? {} : { timeout: timeoutMs, killSignal: 'SIGKILL' as const }),
+    });
     const lines: Record<string, unknown>[] = [];
     let rest = '';
     let errors = '';

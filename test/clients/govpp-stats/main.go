@@ -1,7 +1,8 @@
 // GoVPP's stats client driven by the tests and the benchmark: what it prints is JSON, one object per line.
 //
 //	govpp-stats SOCKET dump PATTERN…   the entries that match
-//	govpp-stats SOCKET bench N         N full dumps, N updates of a prepared directory, N updates of one interface
+//	govpp-stats SOCKET bench N S       N updates of one interface, dumps of /if/, full dumps, and updates of a prepared
+//	                                   directory; each of them ends after S seconds, however few there were
 package main
 
 import (
@@ -49,23 +50,18 @@ func value(data adapter.Stat) any {
 	return nil
 }
 
-func bench(client *statsclient.StatsClient, count int) {
+func bench(client *statsclient.StatsClient, count int, limit time.Duration) {
 	measure := func(row string, entries int, work func()) {
-		took := make([]float64, count)
-		for i := range took {
+		took := []float64{}
+		for end := time.Now().Add(limit); len(took) == 0 || len(took) < count && time.Now().Before(end); {
 			began := time.Now()
 			work()
-			took[i] = float64(time.Since(began).Nanoseconds()) / 1e6
+			took = append(took, float64(time.Since(began).Nanoseconds())/1e6)
 		}
+		runs := len(took)
 		sort.Float64s(took)
-		put(map[string]any{"row": row, "entries": entries, "p50ms": took[count/2], "p99ms": took[count*99/100]})
+		put(map[string]any{"row": row, "entries": entries, "runs": runs, "p50ms": took[runs/2], "p99ms": took[runs*99/100]})
 	}
-	all, err := client.DumpStats()
-	check(err)
-	measure("dump", len(all), func() { _, err := client.DumpStats(); check(err) })
-	dir, err := client.PrepareDir()
-	check(err)
-	measure("update", len(dir.Entries), func() { check(client.UpdateDir(dir)) })
 	one, err := client.PrepareDir("/interfaces/bench7/")
 	check(err)
 	measure("interface", len(one.Entries), func() {
@@ -73,6 +69,15 @@ func bench(client *statsclient.StatsClient, count int) {
 			check(client.UpdateDir(one))
 		}
 	})
+	vectors, err := client.DumpStats("/if/")
+	check(err)
+	measure("vectors", len(vectors), func() { _, err := client.DumpStats("/if/"); check(err) })
+	names, err := client.ListStats()
+	check(err)
+	measure("dump", len(names), func() { _, err := client.DumpStats(); check(err) })
+	dir, err := client.PrepareDir()
+	check(err)
+	measure("update", len(dir.Entries), func() { check(client.UpdateDir(dir)) })
 }
 
 func main() {
@@ -82,7 +87,9 @@ func main() {
 	if os.Args[2] == "bench" {
 		count, err := strconv.Atoi(os.Args[3])
 		check(err)
-		bench(client, count)
+		seconds, err := strconv.Atoi(os.Args[4])
+		check(err)
+		bench(client, count, time.Duration(seconds)*time.Second)
 		return
 	}
 	entries, err := client.DumpStats(os.Args[3:]...)
