@@ -234,6 +234,21 @@ void t.test('what a port cannot do is a retval, and leaves nothing', async (t) =
   t.match(await problem, { message: 'a mistake of ours' }, 'and is told to whoever runs the dataplane');
 });
 
+void t.test("route sources have VPP's numbers", async (t) => {
+  const { vpp } = await start(t);
+  const sources = (await vpp.dump('fib_source_dump').toArray()).map(({ src }) => src);
+  const numbers = Object.fromEntries(sources.map(({ name, id }) => [name, id]));
+  t.match(numbers, { special: 1, interface: 4, API: 8, CLI: 9, adjacency: 15, 'default-route': 20 });
+  for (const { name, id } of sources) {
+    const rows = await vpp.dump('ip_route_v2_dump', { src: id, table: { table_id: 0 } }).toArray();
+    if (id !== 0)
+      t.ok(
+        rows.every(({ route }) => route.src === id),
+        name,
+      );
+  }
+});
+
 void t.test('features there are not', async (t) => {
   const { vpp } = await start(t);
   const schema = loadBundled('26.06');

@@ -12,6 +12,7 @@ import { Addresses } from './addresses.js';
 import { AfPackets } from './af-packets.js';
 import type { ApiServer } from './api/server.js';
 import { Bridges } from './bridges.js';
+import { registerFibSources } from './fib-sources.js';
 import type { Forwarder, ForwarderEvents } from './forwarding/control.js';
 import { Handlers, type Told } from './handlers.js';
 import { registerInterfaceMessages } from './interface-messages.js';
@@ -83,6 +84,7 @@ export class State {
     registerInterfaceMessages(this);
     registerSubInterfaceMessages(this);
     registerSystemMessages(this);
+    registerFibSources(this);
     const events: ForwarderEvents = {
       linkChanged: (...told) => this.#linkChanged(...told),
       macEvent: (...told) => this.l2Fib.macEvent(...told),

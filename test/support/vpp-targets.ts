@@ -1,8 +1,10 @@
-// What the scenarios of the object layer run against: the stand-in as each bundled release, and a real VPP when VPP_BIN
-// names one. A target is opened for each scenario; what it cannot do is named by the scenario and skipped there.
+// What the scenarios of the object layer run against: the stand-in as each bundled release, the embedded dataplane, and a
+// real VPP when VPP_BIN names one. A target is opened for each scenario; what the dataplane does not have is said by the
+// scenario and skipped there.
 
 import type { Test } from 'tap';
 import { bundledReleases, type BundledRelease } from 'node-vpp/api';
+import { startDataplane } from 'node-vpp/dataplane';
 import { openVpp, type Vpp as Objects } from 'node-vpp/vpp';
 import { standIn, type StandIn } from './vpp-stand-in.js';
 import { Vpp, noVpp } from './vpp.js';
@@ -18,9 +20,12 @@ export interface Target {
   /** The release whose messages it has. */
   readonly release: BundledRelease;
   readonly real: boolean;
+  /** Has only a part of VPP's features: those of a switch and router. */
+  readonly partial: boolean;
   open(t: Test): Promise<{ vpp: Objects; fake: StandIn | undefined }>;
 }
 
+let dataplanes = 0;
 let running: Promise<Vpp> | undefined;
 
 /** One VPP for all scenarios: they leave it as they found it. */
@@ -38,6 +43,7 @@ export const targets: readonly Target[] = [
     skip: false as const,
     release,
     real: false,
+    partial: false,
     open: async (t: Test) => {
       const fake = await standIn(t, release);
       const vpp = await openVpp({ socket: fake.server.path, timeoutMs: 10_000 });
@@ -46,10 +52,25 @@ export const targets: readonly Target[] = [
     },
   })),
   {
+    name: 'dataplane',
+    skip: false,
+    release: '26.06',
+    real: false,
+    partial: true,
+    open: async (t) => {
+      const dataplane = await startDataplane({ statsSocket: `@node-vpp-targets-${process.pid}-${(dataplanes += 1)}` });
+      t.teardown(() => dataplane.close());
+      const vpp = await openVpp({ socket: dataplane.apiSocket, timeoutMs: 10_000 });
+      t.teardown(() => vpp.close());
+      return { vpp, fake: undefined };
+    },
+  },
+  {
     name: 'VPP 26.06',
     skip: noVpp,
     release: '26.06',
     real: true,
+    partial: false,
     open: async (t) => {
       const { apiSocket } = await realVpp();
       const vpp = await openVpp({ socket: apiSocket, timeoutMs: 30_000, requestTimeoutMs: 60_000 });
