@@ -7,7 +7,6 @@
 
 import { type Command, Option } from 'commander';
 import { seconds, wholeNumber } from './arguments.js';
-import type { SourceFlags } from './stats/open.js';
 import type { GetFlags } from './stats/show.js';
 import type { TopFlags } from './stats/top.js';
 import type { WatchFlags } from './stats/watch.js';
