@@ -125,6 +125,7 @@ class MetricsText {
   ): { add: (labels: string, value: number, suffix?: string) => void } {
     const sample = type === 'counter' ? `${name}_total` : name;
     const said = this.#openMetrics ? name : sample;
+    const open = this.#common === '' ? `${sample}{` : `${sample}{${this.#common},`;
     let begun = false;
     return {
       add: (labels, value, suffix = '') => {
@@ -141,6 +142,12 @@ class MetricsText {
             const unit = /_(bytes|seconds)$/.exec(name)?.[1];
             if (unit !== undefined) this.#text += `# UNIT ${said} ${unit}\n`;
           }
+        }
+        // Short pieces first: a text of two long ones is an object, which has to be put together later.
+        if (labels !== '' && suffix === '') {
+          const tail = `} ${value}\n`;
+          this.#text += `${open}${labels}${tail}`;
+          return;
         }
         const both = labels === '' ? this.#common : this.#common === '' ? labels : `${this.#common},${labels}`;
         this.#text += both === '' ? `${sample}${suffix} ${value}\n` : `${sample}${suffix}{${both}} ${value}\n`;

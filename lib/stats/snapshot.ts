@@ -169,11 +169,15 @@ export class Snapshot {
   #selected: Set<number> | undefined;
 
   #all<T>(decodeOne: (index: number) => T | undefined): T[] {
-    const values: T[] = [];
-    for (const index of this.capture.plan.entries) {
+    const { entries } = this.capture.plan;
+    // Of the length it will have: one that grows is copied again and again.
+    const values = new Array<T>(entries.length);
+    let count = 0;
+    for (const index of entries) {
       const value = decodeOne(index);
-      if (value !== undefined) values.push(value);
+      if (value !== undefined) values[count++] = value;
     }
+    values.length = count;
     return values;
   }
 
