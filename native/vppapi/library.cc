@@ -88,7 +88,8 @@ Failure Library::load(const std::vector<std::string>& candidates, const Library*
     find(handle, "vac_msg_table_size", &library.msg_table_size, &missing);
     find(handle, "vac_set_error_handler", &library.set_error_handler, &missing);
     if (!missing.empty()) {
-      note(candidate + " lacks " + missing);
+      std::string text = candidate;
+      note(text.append(" lacks ").append(missing));
       ::dlclose(handle); // nothing of it has run yet
       continue;
     }

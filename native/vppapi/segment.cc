@@ -72,8 +72,8 @@ Failure check_segment(const std::string& folder, const std::string& prefix, std:
     std::string path = folder + "/" + (prefix.empty() ? "" : prefix + "-") + name;
     sys::Fd fd(::open(path.c_str(), O_RDWR | O_CLOEXEC));
     if (!fd.valid() && errno == ENOENT) {
-      return {"SEGMENT",
-              path + " is not there; prefixes of the segments in " + folder + ": " + segments_in(folder)};
+      path.append(" is not there; prefixes of the segments in ").append(folder);
+      return {"SEGMENT", path.append(": ").append(segments_in(folder))};
     }
     if (!fd.valid()) {
       std::string text = path + ": " + std::strerror(errno);
@@ -90,7 +90,8 @@ Failure check_segment(const std::string& folder, const std::string& prefix, std:
     if (range.size == 0) continue;
     std::string other = occupant(range);
     if (!other.empty()) {
-      return {"ADDRESS", path + " has to be mapped at a fixed address where this process has: " + other};
+      path.append(" has to be mapped at a fixed address where this process has: ");
+      return {"ADDRESS", path.append(other)};
     }
     ranges->push_back(range);
   }
