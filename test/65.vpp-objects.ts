@@ -6,9 +6,12 @@ import { spawn } from 'node:child_process';
 import { existsSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath, pathToFileURL } from 'node:url';
+import { setTimeout as sleep } from 'node:timers/promises';
 import fc from 'fast-check';
 import { connect } from 'node-vpp/api';
+import { startDataplane } from 'node-vpp/dataplane';
 import { PcapngReader, describeFrame } from 'node-vpp/net';
+import { connectStats } from 'node-vpp/stats';
 import {
   formatAclRules,
   openVpp,
@@ -17,6 +20,7 @@ import {
   parseMacipRule,
   parseTrace,
   type AclRule,
+  type Interface,
   type Route,
   type SyncProgress,
   type Vpp,
@@ -860,13 +864,65 @@ void t.test('what is made and then refused its settings is taken back', async (t
   fake.plug({ interface_name: 'a', interface_dev_type: 'dpdk', tag: 'twin' });
   fake.plug({ interface_name: 'b', interface_dev_type: 'dpdk', tag: 'twin' });
   t.match(await failure(vpp.interfaces.get('twin')), { code: 'ERR_VPP_OBJECT_AMBIGUOUS', message: /a, b/ });
-  t.match(await failure((await vpp.interfaces.get('a')).counters()), { message: /stats segment/ });
-  const counted = await openVpp({
-    socket: fake.server.path,
-    counters: { interfaceCounters: (index) => ({ drops: BigInt(index) }) },
+});
+
+void t.test('counters, from the stats segment', async (t) => {
+  const count = async (t: Test, vpp: Vpp, receive: (loop: Interface) => Promise<void>): Promise<void> => {
+    const loop = await vpp.loopbacks.create({ addresses: ['10.79.0.1/24'], up: true, tag: 'counted' });
+    t.match(await loop.counters(), { rx: { packets: 0, bytes: 0 }, drops: 0 }, 'one that is new has none');
+    await receive(loop);
+    for (let n = 0; n < 500 && (await loop.counters()).rx.packets < 5; n += 1) await sleep(20);
+    t.match(await loop.counters(), { rx: { packets: 5, bytes: 360 }, 'rx-no-buf': 0 });
+    const all = await vpp.interfaces.listWithCounters();
+    t.match(
+      all.find((one) => one.interface === loop),
+      { counters: { rx: { packets: 5, bytes: 360 }, tx: { bytes: Number } } },
+    );
+    t.equal(all.length, (await vpp.interfaces.list()).length);
+    await gone(t, loop);
+    t.match(await failure(loop.counters()), { code: 'ERR_VPP_OBJECT_GONE' });
+  };
+  await t.test('dataplane', async (t) => {
+    const at = folder(t);
+    await using dataplane = await startDataplane({ apiSocket: join(at, 'api'), statsSocket: join(at, 'stats') });
+    const [socket, statsSocket] = [dataplane.apiSocket, dataplane.statsSocket];
+    const vpp = await openVpp({ socket, statsSocket });
+    await count(t, vpp, async (loop) => {
+      const frame = new Uint8Array(72).fill(0xff, 0, 6);
+      // What leaves by a loopback is received on it.
+      for (let n = 0; n < 5; n += 1) dataplane.forwarder.inject(loop.index, frame);
+      return Promise.resolve();
+    });
+    await vpp.close();
+    const stats = await connectStats({ socket: statsSocket! });
+    const other = await openVpp({ socket, stats });
+    t.match(await (await other.interfaces.get('local0')).counters(), { drops: 0 });
+    await other.close();
+    t.equal(stats.connected, true, 'a reader that was handed in stays open');
+    await stats.close();
+    const none = await openVpp({ socket });
+    const hint = { code: 'ERR_VPP_OBJECT_REFUSED', message: /openVpp\(\{ statsSocket/ };
+    t.match(await failure((await none.interfaces.get('local0')).counters()), hint);
+    t.match(await failure(none.interfaces.listWithCounters()), hint);
+    await none.close();
+    const nowhere = await openVpp({ socket, statsSocket: join(at, 'nowhere') });
+    for (let n = 0; n < 2; n += 1) {
+      t.match(await failure((await nowhere.interfaces.get('local0')).counters()), { code: 'ERR_STATS_SYSTEM' });
+    }
+    await nowhere.close();
   });
-  t.strictSame(await (await counted.interfaces.get('a')).counters(), { drops: 2n });
-  await counted.close();
+  await t.test('VPP 26.06', { skip: targets.at(-1)!.skip }, async (t) => {
+    const { vpp } = await targets.at(-1)!.open(t);
+    await count(t, vpp, async (loop) => {
+      const packet =
+        'IP4: 02:fe:00:00:00:99 -> ff:ff:ff:ff:ff:ff UDP: 10.79.0.9 -> 10.79.0.1 UDP: 5000 -> 9 incrementing 30';
+      await vpp.cli(
+        `packet-generator new { name nc limit 5 node ethernet-input interface ${loop.name} size 72-72 data { ${packet} } }`,
+      );
+      await vpp.cli('packet-generator enable-stream nc');
+    });
+    await vpp.cli('packet-generator delete nc');
+  });
 });
 
 const any4 = fc.constant('0.0.0.0/0');

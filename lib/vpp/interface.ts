@@ -10,6 +10,7 @@ import { isIpv6, normalizePrefix, parsePrefix } from '../net/index.js';
 import { ArgumentRangeError, VppObjectError } from '../errors.js';
 import { NO_INDEX, saysNoInterface, type Core, type Fields, type Request } from './core.js';
 import { tagRewriteOps, type InterfaceInfo, type TagRewrite } from './interface-info.js';
+import type { InterfaceCounters } from './interface-counters.js';
 import type { InterfaceRef, Interfaces } from './interfaces.js';
 import type { ReplyOf } from '../api/schema/api-types.js';
 import type { NewestApi } from '../api/index.js';
@@ -25,9 +26,6 @@ export interface QueuePlacement {
   readonly worker: number | 'main';
   readonly mode: RxMode | 'unknown';
 }
-
-/** Counters of an interface, as the stats segment has them; sums over all workers. */
-export type InterfaceCounters = Readonly<Record<string, bigint | number | { packets: bigint; bytes: bigint }>>;
 
 /** Longest packets, bytes; 0 for a protocol means: as `l3`. */
 export interface Mtu {
@@ -293,10 +291,13 @@ export class Interface {
     await this.request('sw_interface_clear_stats', {}, 'clear its counters');
   }
 
-  /** Its counters, from the stats segment: `openVpp(…, { counters })`. */
-  counters(): Promise<InterfaceCounters> {
+  /** Its counters, read in place from the stats segment: `openVpp({ statsSocket })`. */
+  async counters(): Promise<InterfaceCounters> {
     this.#mustLive('read its counters');
-    return this.#all.counters(this);
+    const values = await this.#all.counterReader.read(this.index, this.toString());
+    if (values !== undefined) return values;
+    const problem = 'the stats segment has no counters of it: is it that of another VPP?';
+    throw new VppObjectError('ERR_VPP_OBJECT_MISSING', this.toString(), problem);
   }
 
   /** Deletes it, however it was made. What a driver brought (DPDK, AVF) cannot be deleted. */

@@ -10,14 +10,16 @@ import { NO_INDEX, saysNoInterface, type Core, type RowOf } from './core.js';
 import { interfaceInfo, type InterfaceInfo } from './interface-info.js';
 import { applySettings, type InterfaceSettings } from './interface-settings.js';
 import { InterfaceWatch, type InterfaceChange } from './interface-watch.js';
-import { Interface, type InterfaceCounters } from './interface.js';
+import type { CounterReader, InterfaceCounters } from './interface-counters.js';
+import { Interface } from './interface.js';
 
 /** An interface, by its handle, its sw_if_index, its name in VPP, or its tag. */
 export type InterfaceRef = Interface | number | string;
 
-/** Reads counters of interfaces: the stats segment, or what stands in for it. */
-export interface CounterSource {
-  interfaceCounters(index: number): InterfaceCounters | Promise<InterfaceCounters>;
+/** An interface with its counters. */
+export interface CountedInterface {
+  readonly interface: Interface;
+  readonly counters: InterfaceCounters;
 }
 
 /** Deletes an interface of some kind. */
@@ -31,11 +33,12 @@ export class Interfaces {
   readonly #handles = new Map<number, Interface>();
   readonly #deleters = new Map<string, Deleter>();
   readonly #watches = new Set<InterfaceWatch>();
-  #counters: CounterSource | undefined;
+  /** For handles. */
+  readonly counterReader: CounterReader;
 
-  constructor(core: Core, counters: CounterSource | undefined) {
+  constructor(core: Core, counters: CounterReader) {
     this.#core = core;
-    this.#counters = counters;
+    this.counterReader = counters;
     this.#deleters.set('sub-interface', async (itf) => {
       await itf.request('delete_subif', {}, 'delete it');
     });
@@ -120,13 +123,15 @@ export class Interfaces {
     return watch;
   }
 
-  /** Counters of an interface, by sw_if_index. */
-  async counters(itf: Interface): Promise<InterfaceCounters> {
-    if (this.#counters === undefined) {
-      const problem = 'counters are on the stats segment: pass a reader of it, openVpp(…, { counters })';
-      throw new VppObjectError('ERR_VPP_OBJECT_REFUSED', itf.toString(), problem);
-    }
-    return this.#counters.interfaceCounters(itf.index);
+  /** All interfaces with their counters, these as they are at one moment; `openVpp({ statsSocket })`. */
+  async listWithCounters(): Promise<CountedInterface[]> {
+    const all = await this.list();
+    const counters = await this.counterReader.readAll('interfaces');
+    // One that was made or deleted in between is in one of the two only.
+    return all.flatMap((itf) => {
+      const values = counters.get(itf.index);
+      return values === undefined ? [] : [{ interface: itf, counters: values }];
+    });
   }
 
   /** For features: the handle of what a request has just created, with settings; taken back when these fail. */
@@ -187,6 +192,7 @@ export class Interfaces {
     const itf = this.#handles.get(index);
     if (itf === undefined) return;
     this.#handles.delete(index);
+    this.counterReader.forget(index);
     itf.markGone(why);
     this.#tell({ type: 'deleted', interface: itf });
   }
@@ -215,8 +221,9 @@ export class Interfaces {
   }
 
   /** For `Vpp`. */
-  close(): void {
+  close(): Promise<void> {
     for (const watch of [...this.#watches]) watch.end();
+    return this.counterReader.close();
   }
 
   #tell(change: InterfaceChange): void {

@@ -16,7 +16,8 @@ import { Core } from './core.js';
 import { CrossConnects, Spans } from './cross-connects.js';
 import { Geneves } from './geneve.js';
 import { Gres } from './gre.js';
-import { Interfaces, type CounterSource } from './interfaces.js';
+import { CounterReader, type CounterOptions } from './interface-counters.js';
+import { Interfaces } from './interfaces.js';
 import { Ipips } from './ipip.js';
 import { L3xc } from './l3xc.js';
 import { Loopbacks } from './loopbacks.js';
@@ -37,10 +38,7 @@ import { Urpf } from './urpf.js';
 import { Vxlans } from './vxlan.js';
 
 /** How to open a VPP. */
-export interface VppOptions {
-  /** Where `interface.counters()` reads: the stats segment. */
-  counters?: CounterSource;
-}
+export type VppOptions = CounterOptions;
 
 /** A VPP. Made by `openVpp`. */
 export class Vpp {
@@ -81,7 +79,7 @@ export class Vpp {
   /** Use `openVpp`. */
   constructor(api: Connection | Pool, options: VppOptions, owned: boolean) {
     const core = new Core(api);
-    const interfaces = new Interfaces(core, options.counters);
+    const interfaces = new Interfaces(core, new CounterReader(options));
     this.api = api;
     this.#core = core;
     this.#owned = owned;
@@ -140,13 +138,14 @@ export class Vpp {
     return capture(this.#core, this.interfaces, request);
   }
 
-  /** Stops watching; closes the connection when `openVpp` has made it. */
+  /** Stops watching; closes what `openVpp` has opened: the connection, the stats segment. */
   async close(): Promise<void> {
     if (this.#closed) return;
     this.#closed = true;
-    this.interfaces.close();
+    const closed = this.interfaces.close();
     this.#core.connection.off('sw_interface_event', this.#onEvent);
     this.#core.connection.off('reconnected', this.#onReconnected);
+    await closed;
     if (this.#owned) await this.api.close();
   }
 
@@ -173,7 +172,10 @@ export async function openVpp(
   options: VppOptions = {},
 ): Promise<Vpp> {
   if ('request' in over && typeof over.request === 'function') return new Vpp(over, options, false);
-  const { counters, ...connection } = over as ConnectOptions & VppOptions;
-  const api = await connect(connection);
-  return new Vpp(api, { ...options, ...(counters === undefined ? {} : { counters }) }, true);
+  const {
+    statsSocket = options.statsSocket,
+    stats = options.stats,
+    ...connection
+  } = over as ConnectOptions & VppOptions;
+  return new Vpp(await connect(connection), { statsSocket, stats }, true);
 }

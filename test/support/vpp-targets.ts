@@ -3,9 +3,11 @@
 // scenario and skipped there.
 
 import type { Test } from 'tap';
+import { join } from 'node:path';
 import { bundledReleases, type BundledRelease } from 'node-vpp/api';
 import { startDataplane } from 'node-vpp/dataplane';
 import { openVpp, type Vpp as Objects } from 'node-vpp/vpp';
+import { folder } from './api.js';
 import { standIn, type StandIn } from './vpp-stand-in.js';
 import { Vpp, noVpp } from './vpp.js';
 
@@ -25,7 +27,6 @@ export interface Target {
   open(t: Test): Promise<{ vpp: Objects; fake: StandIn | undefined }>;
 }
 
-let dataplanes = 0;
 let running: Promise<Vpp> | undefined;
 
 /** One VPP for all scenarios: they leave it as they found it. */
@@ -58,9 +59,10 @@ export const targets: readonly Target[] = [
     real: false,
     partial: true,
     open: async (t) => {
-      const dataplane = await startDataplane({ statsSocket: `@node-vpp-targets-${process.pid}-${(dataplanes += 1)}` });
+      const at = folder(t);
+      const dataplane = await startDataplane({ apiSocket: join(at, 'api.sock'), statsSocket: join(at, 'stats.sock') });
       t.teardown(() => dataplane.close());
-      const vpp = await openVpp({ socket: dataplane.apiSocket, timeoutMs: 10_000 });
+      const vpp = await openVpp({ socket: dataplane.apiSocket, statsSocket: dataplane.statsSocket, timeoutMs: 10_000 });
       t.teardown(() => vpp.close());
       return { vpp, fake: undefined };
     },
@@ -72,8 +74,8 @@ export const targets: readonly Target[] = [
     real: true,
     partial: false,
     open: async (t) => {
-      const { apiSocket } = await realVpp();
-      const vpp = await openVpp({ socket: apiSocket, timeoutMs: 30_000, requestTimeoutMs: 60_000 });
+      const { apiSocket: socket, statsSocket } = await realVpp();
+      const vpp = await openVpp({ socket, statsSocket, timeoutMs: 30_000, requestTimeoutMs: 60_000 });
       t.teardown(() => vpp.close());
       return { vpp, fake: undefined };
     },
