@@ -103,6 +103,21 @@ routes:
   - { prefix: 10.50.0.0/16, table: 5, paths: [{ type: drop }] }
 neighbors:
   - { interface: lan, ip: 10.3.0.9, mac: '02:fe:00:00:03:09' }
+macips:
+  - { tag: hosts, rules: ['permit 02:fe:00:00:00:01 10.0.0.1'], interfaces: [port] }
+spans:
+  - { from: lan, to: port, direction: rx }
+nat44:
+  inside: [lan]
+  pools: [{ first: 203.0.113.1, last: 203.0.113.3 }]
+  mappings:
+    - { tag: web, local: 10.3.0.9, localPort: 8080, external: 203.0.113.1, externalPort: 80, protocol: tcp }
+  balancers:
+    - external: 203.0.113.2
+      port: 443
+      protocol: tcp
+      backends: [{ address: 10.3.0.10, port: 443, weight: 50 }, { address: 10.3.0.11, port: 443, weight: 50 }]
+  identities: [{ address: 203.0.113.3, protocol: udp, port: 4500 }]
 `;
 
 void t.test('a file is applied, and then there is no difference', async (t) => {
@@ -116,7 +131,7 @@ void t.test('a file is applied, and then there is no difference', async (t) => {
       t.match(first.out, /^\+ tables ip4 5\n/);
       const applied = await run('config', 'apply', path, ...at);
       t.equal(applied.code, 0, applied.err);
-      t.match(applied.out, /10 changes|11 changes/);
+      t.match(applied.out, /1[34] changes/);
       const none = await run('config', 'diff', path, ...at);
       t.strictSame([none.code, none.out, none.err], [0, '', '']);
       const dump = join(folder(t), 'dump.yaml');
@@ -129,10 +144,14 @@ void t.test('a file is applied, and then there is no difference', async (t) => {
       t.match(changed.out, /- routes 10\.40\.0\.0\/16 in 0\n/);
       t.equal((await run('config', 'apply', path, '--prune', ...at)).code, 0);
       t.strictSame((await run('config', 'diff', path, ...at)).out, '');
-      const empty = ['tables', 'acls', 'interfaces', 'bridges', 'routes', 'neighbors']
-        .map((name) => `${name}: []\n`)
-        .join('');
-      writeFileSync(path, empty);
+      const names = ['tables', 'acls', 'interfaces', 'macips', 'bridges', 'spans', 'routes', 'neighbors'];
+      const lists = ['inside', 'outside', 'pools', 'mappings', 'balancers', 'identities'];
+      const nat = `nat44: { ${lists.map((list) => `${list}: []`).join(', ')} }\n`;
+      writeFileSync(path, nat);
+      const without = await run('config', 'apply', path, '--prune', ...at);
+      t.equal(without.code, 0, without.err);
+      t.strictSame((await run('config', 'diff', path, ...at)).out, '', 'NAT has nothing of it');
+      writeFileSync(path, `${names.map((section) => `${section}: []\n`).join('')}${nat}`);
       const pruned = await run('config', 'apply', path, '--prune', ...at);
       t.equal(pruned.code, 0, pruned.err);
       t.strictSame((await run('config', 'diff', path, ...at)).out, '', 'all of it is gone');

@@ -28,6 +28,7 @@ export * from './l3xc.js';
 export * from './loopbacks.js';
 export * from './macip.js';
 export * from './memif.js';
+export * from './nat44-mappings.js';
 export * from './nat44.js';
 export * from './neighbors.js';
 export { type Capture, type CaptureRequest, type CapturedPacket } from './packet-capture.js';

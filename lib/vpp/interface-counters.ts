@@ -52,7 +52,8 @@ export class CounterReader {
         ...simple.map((name) => [name, one.simple(name)] as const),
         ...combined.map((name) => [name, one.combined(name)] as const),
       ];
-      all.set(one.swIfIndex, Object.fromEntries(entries));
+      const values: unknown = Object.fromEntries(entries);
+      all.set(one.swIfIndex, values as InterfaceCounters);
     }
     return all;
   }

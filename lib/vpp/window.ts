@@ -1,5 +1,9 @@
 // Many requests with a bounded number in flight, and one place that does so. Items are taken from the iterable only when
 // there is room: a million routes are never a million promises.
+//
+// Not the connection's `requestMany`: a pool has none, and it reports a failure by the item's place in the iterable, where
+// the callers here need the item itself (a prefix made on the way, that nobody keeps) and decide at the first failure
+// whether the rest goes on.
 
 /** How many requests go. */
 export interface WindowOptions<T> {

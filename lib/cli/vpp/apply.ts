@@ -152,16 +152,51 @@ async function ensureBridge(vpp: Vpp, { members, ...bridge }: BridgeEntry): Prom
   }
 }
 
-async function ensureNat(vpp: Vpp, nat: NonNullable<Document['nat44']>): Promise<void> {
+type Nat = NonNullable<Document['nat44']>;
+
+async function ensureNat(vpp: Vpp, nat: Nat, held: Nat): Promise<void> {
   await vpp.nat44.ensureEnabled();
   for (const itf of nat.inside ?? []) await vpp.nat44.setInside(itf);
   for (const itf of nat.outside ?? []) await vpp.nat44.setOutside(itf);
   for (const itf of nat.interfacePools ?? []) await vpp.nat44.addInterfacePool(itf);
   for (const pool of nat.pools ?? []) await vpp.nat44.ensurePool(pool);
   for (const mapping of nat.mappings ?? []) await vpp.nat44.ensureMapping(mapping);
+  for (const balancer of nat.balancers ?? []) {
+    const now = held.balancers?.find((one) => covers(one.external, balancer.external) && one.port === balancer.port);
+    if (now !== undefined && covers(now, balancer)) continue;
+    if (now !== undefined) await vpp.nat44.deleteBalancer(now);
+    await vpp.nat44.addBalancer(balancer);
+  }
+  for (const identity of nat.identities ?? []) {
+    if (held.identities?.some((one) => covers(one, identity)) !== true) await vpp.nat44.addIdentity(identity);
+  }
 }
 
-async function ensure(vpp: Vpp, { section, entry }: Change): Promise<void> {
+/** Deletes what NAT44 has and the document does not name, in the lists that it has. */
+async function pruneNat(vpp: Vpp, wanted: Nat, held: Nat): Promise<void> {
+  const extra = <T>(want: readonly T[] | undefined, have: readonly T[] | undefined): T[] =>
+    want === undefined ? [] : (have ?? []).filter((one) => !want.some((other) => covers(one, other)));
+  for (const one of extra(wanted.mappings, held.mappings)) await vpp.nat44.deleteMapping(one);
+  for (const one of extra(wanted.balancers, held.balancers)) await vpp.nat44.deleteBalancer(one);
+  for (const one of extra(wanted.identities, held.identities)) await vpp.nat44.deleteIdentity(one);
+  for (const one of extra(wanted.pools, held.pools)) await vpp.nat44.deletePool(one);
+  for (const one of extra(wanted.interfacePools, held.interfacePools)) await vpp.nat44.deleteInterfacePool(one);
+  for (const one of extra(wanted.inside, held.inside)) await vpp.nat44.setInside(one, false);
+  for (const one of extra(wanted.outside, held.outside)) await vpp.nat44.setOutside(one, false);
+}
+
+async function ensureMacip(vpp: Vpp, entry: NonNullable<Document['macips']>[number]): Promise<void> {
+  const index = await vpp.macip.ensure(entry);
+  if (entry.interfaces === undefined) return;
+  const wanted = new Set<number>();
+  for (const on of entry.interfaces) wanted.add((await vpp.interfaces.get(on)).index);
+  for (const [on, acl] of await vpp.macip.applied()) {
+    if (acl === index && !wanted.has(on)) await vpp.macip.apply(on, undefined);
+  }
+  for (const on of wanted) await vpp.macip.apply(on, index);
+}
+
+async function ensure(vpp: Vpp, { section, entry }: Change, held: Document): Promise<void> {
   type Entry<S extends Exclude<keyof Document, 'nat44'>> = NonNullable<Document[S]>[number];
   if (section === 'tables') await vpp.tables.ensure(entry as Entry<'tables'>);
   else if (section === 'acls') await vpp.acls.ensure(entry as Entry<'acls'>);
@@ -171,7 +206,11 @@ async function ensure(vpp: Vpp, { section, entry }: Change): Promise<void> {
     await vpp.crossConnects.set((entry as Entry<'crossConnects'>).rx, (entry as Entry<'crossConnects'>).tx);
   else if (section === 'routes') await vpp.routes.ensure(entry as Entry<'routes'>);
   else if (section === 'neighbors') await vpp.neighbors.ensure(entry as Entry<'neighbors'>);
-  else await ensureNat(vpp, entry as NonNullable<Document['nat44']>);
+  else if (section === 'macips') await ensureMacip(vpp, entry as Entry<'macips'>);
+  else if (section === 'spans') {
+    const { from, to, direction = 'both', l2 = false } = entry as Entry<'spans'>;
+    await vpp.spans.ensure(from, to, direction, { l2 });
+  } else await ensureNat(vpp, entry as Nat, held.nat44 ?? {});
 }
 
 async function remove(vpp: Vpp, { section, key, entry }: Change): Promise<void> {
@@ -188,6 +227,13 @@ async function remove(vpp: Vpp, { section, key, entry }: Change): Promise<void> 
   else if (section === 'crossConnects') await vpp.crossConnects.disconnect(rx, tx);
   else if (section === 'routes') await vpp.routes.delete(prefix, { table });
   else if (section === 'neighbors') await vpp.neighbors.delete(on, ip);
+  else if (section === 'macips') {
+    for (const one of (entry as { interfaces?: string[] }).interfaces ?? []) await vpp.macip.apply(one, undefined);
+    await vpp.macip.delete(key);
+  } else if (section === 'spans') {
+    const { from, to, l2 = false } = entry as { from: string; to: string; l2?: boolean };
+    await vpp.spans.set(from, to, 'off', { l2 });
+  }
 }
 
 /** Makes a VPP as the document says; `done` is called before each change. */
@@ -196,7 +242,8 @@ export async function applyDocument(
   wanted: Document,
   options: { prune?: boolean; onChange?: (change: Change) => void } = {},
 ): Promise<Change[]> {
-  const changes = difference(wanted, await dumpDocument(vpp));
+  const held = await dumpDocument(vpp);
+  const changes = difference(wanted, held);
   const apply = changes.filter(({ type }) => type !== '-');
   const prune = options.prune === true ? changes.filter(({ type }) => type === '-').reverse() : [];
   // Sub-interfaces before what they are on.
@@ -211,7 +258,9 @@ export async function applyDocument(
   }
   for (const change of apply) {
     options.onChange?.(change);
-    await ensure(vpp, change);
+    if (change.section === 'nat44' && options.prune === true)
+      await pruneNat(vpp, change.entry as Nat, held.nat44 ?? {});
+    await ensure(vpp, change, held);
   }
   return [...prune, ...apply];
 }

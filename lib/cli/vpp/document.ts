@@ -11,6 +11,9 @@ import type {
   InterfaceSettings,
   IpipOptions,
   MemifOptions,
+  MacipOptions,
+  Nat44Balancer,
+  Nat44Identity,
   Nat44Mapping,
   Nat44Pool,
   RoutePath,
@@ -55,12 +58,16 @@ export interface Document {
   routes?: { prefix: string; table?: number; paths: RoutePath[] }[];
   neighbors?: { interface: string; ip: string; mac: string }[];
   acls?: AclOptions[];
+  macips?: (MacipOptions & { interfaces?: string[] })[];
+  spans?: { from: string; to: string; direction?: 'rx' | 'tx' | 'both'; l2?: boolean }[];
   nat44?: {
     inside?: string[];
     outside?: string[];
     pools?: Nat44Pool[];
     interfacePools?: string[];
     mappings?: Nat44Mapping[];
+    balancers?: Nat44Balancer[];
+    identities?: Nat44Identity[];
   };
 }
 
@@ -69,8 +76,10 @@ export const sections = [
   'tables',
   'acls',
   'interfaces',
+  'macips',
   'bridges',
   'crossConnects',
+  'spans',
   'routes',
   'neighbors',
   'nat44',
@@ -84,6 +93,8 @@ const keys: Readonly<Record<string, (entry: never) => string>> = {
   routes: ({ prefix, table = 0 }: { prefix: string; table?: number }) => `${prefix} in ${table}`,
   neighbors: (one: { interface: string; ip: string }) => `${one.ip} on ${one.interface}`,
   acls: ({ tag }: Partial<AclOptions>) => tag ?? 'undefined',
+  macips: ({ tag }: Partial<MacipOptions>) => tag ?? 'undefined',
+  spans: (one: { from: string; to: string; l2?: boolean }) => `${one.from} -> ${one.to}${one.l2 === true ? ' l2' : ''}`,
 };
 
 /** What tells an entry from the others of its section. */
@@ -225,6 +236,23 @@ async function interfacesOf(
   return entries;
 }
 
+/** VPP's number for a pool of every table. */
+const ALL_TABLES = 0xffffffff;
+
+async function macipsOf(vpp: Vpp, name: (index: number) => string): Promise<NonNullable<Document['macips']>> {
+  const all = await orNone(vpp.macip.list());
+  if (all.length === 0) return [];
+  const applied = [...(await vpp.macip.applied())];
+  return all.map(({ index, tag, text }) => ({
+    tag,
+    rules: text,
+    interfaces: applied
+      .filter(([, acl]) => acl === index)
+      .map(([on]) => name(on))
+      .sort(),
+  }));
+}
+
 /** What a VPP has, as a document. */
 export async function dumpDocument(vpp: Vpp): Promise<Document> {
   const all = await vpp.interfaces.list();
@@ -252,6 +280,13 @@ export async function dumpDocument(vpp: Vpp): Promise<Document> {
       rx: name(rxIndex),
       tx: name(txIndex),
     })),
+    macips: await macipsOf(vpp, name),
+    spans: (await vpp.spans.list()).map(({ fromIndex, toIndex, direction, l2 }) => ({
+      from: name(fromIndex),
+      to: name(toIndex),
+      direction: direction as 'both',
+      ...(l2 ? { l2 } : {}),
+    })),
     routes: [],
     neighbors: (await vpp.neighbors.list())
       .filter(({ isStatic }) => isStatic)
@@ -278,6 +313,18 @@ export async function dumpDocument(vpp: Vpp): Promise<Document> {
         .filter(({ outside }) => outside)
         .map(({ interfaceIndex }) => name(interfaceIndex))
         .sort(),
+      pools: (await vpp.nat44.pools()).map(({ first, last, table, twice }) => ({
+        first,
+        last,
+        ...(table === ALL_TABLES ? {} : { table }),
+        ...(twice ? { twice } : {}),
+      })),
+      balancers: await vpp.nat44.balancers(),
+      identities: (await vpp.nat44.identities()).map(({ table, interface: on, ...one }) => ({
+        ...one,
+        ...(table === 0 ? {} : { table }),
+        ...(on === undefined ? {} : { interface: name(on as number) }),
+      })),
       interfacePools: (await vpp.nat44.interfacePools()).map(({ interfaceIndex }) => name(interfaceIndex)),
       mappings: (await vpp.nat44.mappings()).map(({ table, externalInterface, ...one }) => ({
         ...one,
