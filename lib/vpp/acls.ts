@@ -35,7 +35,21 @@ export interface AclsOfInterface<T = AclRef> {
   readonly output: readonly T[];
 }
 
-/** `vpp.acls` */
+/**
+ * `vpp.acls`
+ *
+ * @example
+ * ```ts
+ * import assert from 'node:assert/strict';
+ * import { openVpp } from 'node-vpp/vpp';
+ *
+ * const vpp = await openVpp({ socket: process.env.VPP_SOCKET ?? '/run/vpp/api.sock' });
+ * await vpp.acls.ensure({ tag: 'doc-web', rules: ['permit tcp 10.0.0.0/8 -> any port 80-443'] });
+ * assert.equal((await vpp.acls.get('doc-web')).text.length, 1);
+ * await vpp.acls.delete('doc-web');
+ * await vpp.close();
+ * ```
+ */
 export class Acls {
   readonly #core: Core;
   readonly #interfaces: Interfaces;

@@ -125,7 +125,21 @@ function bridgeInfo(row: RowOf<'bridge_domain_dump'>): BridgeInfo {
   };
 }
 
-/** `vpp.bridges` */
+/**
+ * `vpp.bridges`
+ *
+ * @example
+ * ```ts
+ * import assert from 'node:assert/strict';
+ * import { openVpp } from 'node-vpp/vpp';
+ *
+ * const vpp = await openVpp({ socket: process.env.VPP_SOCKET ?? '/run/vpp/api.sock' });
+ * const id = await vpp.bridges.create({ tag: 'doc-office' });
+ * assert.equal((await vpp.bridges.get('doc-office')).id, id);
+ * await vpp.bridges.delete(id);
+ * await vpp.close();
+ * ```
+ */
 export class Bridges {
   readonly #core: Core;
   readonly #interfaces: Interfaces;

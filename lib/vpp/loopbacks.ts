@@ -16,7 +16,21 @@ export interface LoopbackOptions extends InterfaceSettings {
   instance?: number;
 }
 
-/** `vpp.loopbacks` */
+/**
+ * `vpp.loopbacks`
+ *
+ * @example
+ * ```ts
+ * import assert from 'node:assert/strict';
+ * import { openVpp } from 'node-vpp/vpp';
+ *
+ * const vpp = await openVpp({ socket: process.env.VPP_SOCKET ?? '/run/vpp/api.sock' });
+ * const lan = await vpp.loopbacks.create({ addresses: ['10.1.0.1/24'], up: true });
+ * assert.deepEqual(await lan.addresses(), ['10.1.0.1/24']);
+ * await lan.delete();
+ * await vpp.close();
+ * ```
+ */
 export class Loopbacks {
   readonly #core: Core;
   readonly #interfaces: Interfaces;

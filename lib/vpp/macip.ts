@@ -75,7 +75,21 @@ export function formatMacipRule({ action, mac, mask, prefix }: MacipRule): strin
   return `${action} ${who} ${prefix === '0.0.0.0/0' ? 'any4' : prefix === '::/0' ? 'any6' : address}`;
 }
 
-/** `vpp.macip` */
+/**
+ * `vpp.macip`
+ *
+ * @example
+ * ```ts
+ * import assert from 'node:assert/strict';
+ * import { openVpp } from 'node-vpp/vpp';
+ *
+ * const vpp = await openVpp({ socket: process.env.VPP_SOCKET ?? '/run/vpp/api.sock' });
+ * await vpp.macip.ensure({ tag: 'doc-hosts', rules: ['permit 02:fe:00:00:00:01 10.0.0.1'] });
+ * assert.equal((await vpp.macip.get('doc-hosts')).rules.length, 1);
+ * await vpp.macip.delete('doc-hosts');
+ * await vpp.close();
+ * ```
+ */
 export class Macips {
   readonly #core: Core;
   readonly #interfaces: Interfaces;

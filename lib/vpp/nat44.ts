@@ -87,7 +87,22 @@ export interface Nat44Interface {
 const FEATURE_ALREADY_ENABLED = -170;
 const FEATURE_ALREADY_DISABLED = -169;
 
-/** `vpp.nat44` */
+/**
+ * `vpp.nat44`
+ *
+ * @example
+ * ```ts
+ * import assert from 'node:assert/strict';
+ * import { openVpp } from 'node-vpp/vpp';
+ *
+ * const vpp = await openVpp({ socket: process.env.VPP_SOCKET ?? '/run/vpp/api.sock' });
+ * await vpp.nat44.ensureEnabled();
+ * await vpp.nat44.ensurePool({ first: '203.0.113.1' });
+ * assert.equal((await vpp.nat44.pools())[0]?.first, '203.0.113.1');
+ * await vpp.nat44.disable();
+ * await vpp.close();
+ * ```
+ */
 export class Nat44 extends Nat44Mappings {
   readonly #core: Core;
   readonly #interfaces: Interfaces;

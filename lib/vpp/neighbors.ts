@@ -39,7 +39,23 @@ export interface NeighborConfig {
   readonly recycle: boolean;
 }
 
-/** `vpp.neighbors` */
+/**
+ * `vpp.neighbors`
+ *
+ * @example
+ * ```ts
+ * import assert from 'node:assert/strict';
+ * import { openVpp } from 'node-vpp/vpp';
+ *
+ * const vpp = await openVpp({ socket: process.env.VPP_SOCKET ?? '/run/vpp/api.sock' });
+ * const lan = await vpp.loopbacks.create({ addresses: ['10.2.0.1/24'], up: true });
+ * await vpp.neighbors.ensure({ interface: lan, ip: '10.2.0.9', mac: '02:fe:00:00:00:09' });
+ * assert.equal((await vpp.neighbors.list({ interface: lan }))[0]?.ip, '10.2.0.9');
+ * await vpp.neighbors.delete(lan, '10.2.0.9');
+ * await lan.delete();
+ * await vpp.close();
+ * ```
+ */
 export class Neighbors {
   readonly #core: Core;
   readonly #interfaces: Interfaces;

@@ -88,7 +88,21 @@ export function pathsIn(route: Route): readonly RoutePath[] {
   return paths;
 }
 
-/** `vpp.routes` */
+/**
+ * `vpp.routes`
+ *
+ * @example
+ * ```ts
+ * import assert from 'node:assert/strict';
+ * import { openVpp } from 'node-vpp/vpp';
+ *
+ * const vpp = await openVpp({ socket: process.env.VPP_SOCKET ?? '/run/vpp/api.sock' });
+ * await vpp.routes.add({ prefix: '10.90.0.0/16', type: 'drop' });
+ * assert.equal((await vpp.routes.get('10.90.0.0/16'))?.paths[0]?.type, 'drop');
+ * await vpp.routes.delete('10.90.0.0/16');
+ * await vpp.close();
+ * ```
+ */
 export class Routes {
   readonly #core: Core;
   readonly #interfaces: Interfaces;

@@ -56,7 +56,21 @@ const hashBits: Readonly<Record<keyof FlowHash, number>> = {
 
 const describe = (family: string, id: number): string => `${family} table ${id}`;
 
-/** `vpp.tables` */
+/**
+ * `vpp.tables`
+ *
+ * @example
+ * ```ts
+ * import assert from 'node:assert/strict';
+ * import { openVpp } from 'node-vpp/vpp';
+ *
+ * const vpp = await openVpp({ socket: process.env.VPP_SOCKET ?? '/run/vpp/api.sock' });
+ * assert.equal(await vpp.tables.ensure({ id: 901, name: 'doc-red' }), true);
+ * assert.equal(await vpp.tables.ensure({ id: 901, name: 'doc-red' }), false);
+ * await vpp.tables.delete(901);
+ * await vpp.close();
+ * ```
+ */
 export class Tables {
   readonly #core: Core;
 

@@ -43,7 +43,21 @@ export interface VxlanInfo {
   readonly decapNextIndex: number;
 }
 
-/** `vpp.vxlan` */
+/**
+ * `vpp.vxlan`
+ *
+ * @example
+ * ```ts
+ * import assert from 'node:assert/strict';
+ * import { openVpp } from 'node-vpp/vpp';
+ *
+ * const vpp = await openVpp({ socket: process.env.VPP_SOCKET ?? '/run/vpp/api.sock' });
+ * const tunnel = await vpp.vxlan.create({ source: '10.3.0.1', destination: '10.3.0.2', vni: 7 });
+ * assert.equal((await vpp.vxlan.list())[0]?.vni, 7);
+ * await tunnel.delete();
+ * await vpp.close();
+ * ```
+ */
 export class Vxlans {
   readonly #core: Core;
   readonly #interfaces: Interfaces;
