@@ -95,21 +95,23 @@ void t.test('dpdk-testpmd in zero-copy mode shares memory that it can shrink: on
 });
 
 void t.test('dpdk-testpmd as the server sends back what it gets, every size and chains', dpdk, async (t) => {
-  const socket = join(temporaryFolder(t), 'm.sock');
-  const peer = new Testpmd({
-    cpu: 1,
-    devices: [
-      `role=server,id=0,socket=${socket},socket-abstract=no`,
-      `role=server,id=1,socket=${socket},socket-abstract=no,secret=xyz`,
-    ],
-    mode: 'io',
-    more: ['--port-topology=loop', '--nb-cores=1', '--rxq=2', '--txq=2', '--tx-offloads=0x8000'],
-  });
-  t.teardown(() => peer.stop());
+  const folder = temporaryFolder(t);
   for (const [id, rxMode] of [
     [0, 'interrupt'],
     [1, 'adaptive'],
   ] as const) {
+    const socket = join(folder, `${id}.sock`);
+    // One for each: testpmd may fall when a client leaves while it forwards.
+    const peer = new Testpmd({
+      cpu: 1,
+      devices: [
+        `role=server,id=0,socket=${socket},socket-abstract=no`,
+        `role=server,id=1,socket=${socket},socket-abstract=no,secret=xyz`,
+      ],
+      mode: 'io',
+      more: ['--port-topology=loop', '--nb-cores=1', '--rxq=2', '--txq=2', '--tx-offloads=0x8000'],
+    });
+    t.teardown(() => peer.stop());
     const client = open(t, {
       socket,
       role: 'client',
@@ -154,8 +156,8 @@ void t.test('dpdk-testpmd as the server sends back what it gets, every size and 
     );
     t.equal(right, many.length);
     await client.close();
+    await peer.stop();
   }
-  await peer.stop();
 });
 
 void t.test('dpdk-testpmd as a server on an abstract socket counts what we send', dpdk, async (t) => {

@@ -86,6 +86,11 @@ export abstract class StatsSource {
     return this.take(patternList(patterns), options.since);
   }
 
+  /** Parts of the segment make no sense. @internal */
+  protected doubt(): void {
+    // What does not change cannot be asked for again.
+  }
+
   /** @internal */
   protected take(
     patterns: readonly Pattern[],
@@ -93,6 +98,7 @@ export abstract class StatsSource {
     more: { readonly restarted?: boolean; readonly missed?: number } = {},
   ): Snapshot {
     const captured = this.reading((reader) => reader.capture(patterns));
+    if (captured.vectors.some((vector) => vector.problem !== undefined)) this.doubt();
     return new Snapshot(captured, {
       time: Date.now(),
       monotonicMs: performance.now(),

@@ -150,6 +150,11 @@ export class Stats extends StatsSource implements AsyncDisposable {
     }
   }
 
+  /** @internal */
+  protected override doubt(): void {
+    this.#link.suspect();
+  }
+
   /** Whether there is a segment to read. */
   get connected(): boolean {
     return this.#link.connected;

@@ -136,7 +136,8 @@ Failure add_default_route(const std::string& interface, const IpAddress& gateway
   if (gateway.family == AF_INET) {
     sys::Fd socket(::socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0));
     if (!socket.valid()) return failed("socket", text);
-    rtentry route{};
+    rtentry route;
+    std::memset(&route, 0, sizeof route); // padding, too: all of it goes to the kernel
     sockaddr_in in{};
     in.sin_family = AF_INET;
     std::memcpy(&route.rt_dst, &in, sizeof in);
