@@ -59,6 +59,7 @@ export class Acls {
     this.#interfaces = interfaces;
   }
 
+  /** All ACLs, their rules as objects and in text. */
   async list(): Promise<AclInfo[]> {
     const rows = await this.#core.rows('acl_dump', { acl_index: NO_INDEX }, 'ACLs');
     return rows.map((row) => {
@@ -74,6 +75,11 @@ export class Acls {
     throw new VppObjectError('ERR_VPP_OBJECT_MISSING', `ACL ${ref}`, 'VPP has no such ACL');
   }
 
+  /**
+   * As `get`; undefined when there is none.
+   *
+   * @throws VppObjectError ERR_VPP_OBJECT_AMBIGUOUS when several have the tag
+   */
   async find(ref: AclRef): Promise<AclInfo | undefined> {
     const found = (await this.list()).filter(({ index, tag }) =>
       typeof ref === 'number' ? index === ref : tag === ref,

@@ -164,6 +164,11 @@ export class Bridges {
     throw new VppObjectError('ERR_VPP_OBJECT_MISSING', `bridge domain ${ref}`, `VPP has no bridge domain of ${what}`);
   }
 
+  /**
+   * As `get`; undefined when there is none.
+   *
+   * @throws VppObjectError ERR_VPP_OBJECT_AMBIGUOUS when several have the tag
+   */
   async find(ref: BridgeRef): Promise<BridgeInfo | undefined> {
     const found = (await this.list()).filter(({ id, tag }) => (typeof ref === 'number' ? id === ref : tag === ref));
     if (found.length > 1) {
@@ -237,6 +242,7 @@ export class Bridges {
     }
   }
 
+  /** After so many minutes without a packet a learnt MAC address is forgotten, 0 … 255; 0: never. */
   async setMacAge(ref: BridgeRef, minutes: number): Promise<void> {
     const fields = { bd_id: await this.#id(ref), mac_age: minutes };
     await this.#core.request('bridge_domain_set_mac_age', fields, `bridge domain ${ref}`, 'set its MAC age');
@@ -287,6 +293,11 @@ export class Bridges {
     return true;
   }
 
+  /**
+   * Takes an interface out: it is routed again.
+   *
+   * @throws VppObjectError ERR_VPP_OBJECT_REFUSED with what VPP said; ERR_VPP_OBJECT_MISSING when an interface is not there
+   */
   async removeMember(ref: BridgeRef, itf: InterfaceRef): Promise<void> {
     await this.#setMember(await this.#id(ref), itf, {}, false);
   }
@@ -319,6 +330,12 @@ export class Bridges {
     }));
   }
 
+  /**
+   * Makes a MAC address lead to an interface, or its packets be dropped.
+   *
+   * @throws ArgumentTypeError when it has neither
+   * @throws VppObjectError ERR_VPP_OBJECT_REFUSED with what VPP said; ERR_VPP_OBJECT_MISSING when an interface is not there
+   */
   async addMac(ref: BridgeRef, entry: MacEntry): Promise<void> {
     await this.#mac(ref, entry, true);
   }
@@ -334,6 +351,11 @@ export class Bridges {
     return true;
   }
 
+  /**
+   * Forgets a MAC address, wherever it leads.
+   *
+   * @throws VppObjectError ERR_VPP_OBJECT_REFUSED with what VPP said
+   */
   async deleteMac(ref: BridgeRef, mac: string): Promise<void> {
     await this.#mac(ref, { mac, drop: true }, false);
   }
@@ -375,6 +397,11 @@ export class Bridges {
     return rows.map(({ entry }) => ({ ip: entry.ip, mac: entry.mac }));
   }
 
+  /**
+   * Answers ARP (or ND) for an address; the bridge domain needs `arpTermination`.
+   *
+   * @throws VppObjectError ERR_VPP_OBJECT_REFUSED with what VPP said
+   */
   async addArpEntry(ref: BridgeRef, ip: string, mac: string): Promise<void> {
     await this.#arp(ref, ip, mac, true);
   }
@@ -389,6 +416,11 @@ export class Bridges {
     for (const [ip, mac] of wanted) await this.#arp(ref, ip, mac, true);
   }
 
+  /**
+   * Stops answering for an address.
+   *
+   * @throws VppObjectError ERR_VPP_OBJECT_REFUSED with what VPP said
+   */
   async deleteArpEntry(ref: BridgeRef, ip: string, mac: string): Promise<void> {
     await this.#arp(ref, ip, mac, false);
   }

@@ -51,6 +51,11 @@ export class Loopbacks {
     return (await this.#interfaces.list()).filter((itf) => isLoopback(itf));
   }
 
+  /**
+   * Makes a loopback.
+   *
+   * @throws VppObjectError ERR_VPP_OBJECT_REFUSED when the instance is taken, or VPP refuses a setting: then none is left
+   */
   async create(options: LoopbackOptions = {}): Promise<Interface> {
     const { instance, ...settings } = options;
     const { mac = ZERO_MAC, ...rest } = settings;

@@ -99,6 +99,7 @@ export class Macips {
     this.#interfaces = interfaces;
   }
 
+  /** All MACIP ACLs, their rules as objects and in text. */
   async list(): Promise<MacipInfo[]> {
     const rows = await this.#core.rows('macip_acl_dump', { acl_index: NO_INDEX }, 'MACIP ACLs');
     return rows.map((row) => {
@@ -112,6 +113,11 @@ export class Macips {
     });
   }
 
+  /**
+   * One by index or tag.
+   *
+   * @throws VppObjectError ERR_VPP_OBJECT_MISSING, or ERR_VPP_OBJECT_AMBIGUOUS when several have the tag
+   */
   async get(ref: number | string): Promise<MacipInfo> {
     const found = (await this.list()).filter(({ index, tag }) =>
       typeof ref === 'number' ? index === ref : tag === ref,
@@ -147,6 +153,11 @@ export class Macips {
     return (await this.#core.request('macip_acl_add_replace', fields, `MACIP ACL ${tag}`, doing)).acl_index;
   }
 
+  /**
+   * Deletes one, and takes it off the interfaces it is on.
+   *
+   * @throws VppObjectError ERR_VPP_OBJECT_MISSING when there is none of this tag
+   */
   async delete(ref: number | string): Promise<void> {
     const index = typeof ref === 'number' ? ref : (await this.get(ref)).index;
     await this.#core.request('macip_acl_del', { acl_index: index }, `MACIP ACL ${ref}`, 'delete it');

@@ -117,6 +117,12 @@ export class Nat44Mappings {
     });
   }
 
+  /**
+   * Adds a static mapping.
+   *
+   * @throws ArgumentTypeError when it has both external and externalInterface, or neither
+   * @throws VppObjectError ERR_VPP_OBJECT_REFUSED when the outside end is taken
+   */
   async addMapping(mapping: Nat44Mapping): Promise<void> {
     await this.#mapping(mapping, true);
   }
@@ -147,6 +153,11 @@ export class Nat44Mappings {
     return true;
   }
 
+  /**
+   * Deletes a static mapping: as it was added, or as `mappings` gives it.
+   *
+   * @throws VppObjectError ERR_VPP_OBJECT_REFUSED when there is none
+   */
   async deleteMapping(mapping: Nat44Mapping): Promise<void> {
     await this.#mapping(mapping, false);
   }
@@ -183,6 +194,7 @@ export class Nat44Mappings {
     } else await this.#core.request('nat44_add_del_static_mapping', fields, object, doing);
   }
 
+  /** Addresses and ports that are not translated. */
   async identities(): Promise<(Nat44Identity & { readonly table: number })[]> {
     const rows = await this.#core.rows('nat44_identity_mapping_dump', {}, NAT);
     return rows.map((row) => ({
@@ -193,10 +205,20 @@ export class Nat44Mappings {
     }));
   }
 
+  /**
+   * Leaves an address, or one port of it, untranslated.
+   *
+   * @throws VppObjectError ERR_VPP_OBJECT_REFUSED with what VPP said; ERR_VPP_OBJECT_MISSING when an interface is not there
+   */
   async addIdentity(identity: Nat44Identity): Promise<void> {
     await this.#identity(identity, true);
   }
 
+  /**
+   * Translates it again.
+   *
+   * @throws VppObjectError ERR_VPP_OBJECT_REFUSED when there is none
+   */
   async deleteIdentity(identity: Nat44Identity): Promise<void> {
     await this.#identity(identity, false);
   }
@@ -238,10 +260,21 @@ export class Nat44Mappings {
     }));
   }
 
+  /**
+   * Adds a mapping to several hosts inside, chosen by weight.
+   *
+   * @throws ArgumentTypeError for less than two backends
+   * @throws VppObjectError ERR_VPP_OBJECT_REFUSED when the outside end is taken
+   */
   async addBalancer(balancer: Nat44Balancer): Promise<void> {
     await this.#balancer(balancer, true);
   }
 
+  /**
+   * Deletes a load-balanced mapping: as it was added, or as `balancers` gives it.
+   *
+   * @throws VppObjectError ERR_VPP_OBJECT_REFUSED when there is none
+   */
   async deleteBalancer(balancer: Nat44Balancer): Promise<void> {
     await this.#balancer(balancer, false);
   }

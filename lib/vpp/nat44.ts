@@ -160,6 +160,7 @@ export class Nat44 extends Nat44Mappings {
     }
   }
 
+  /** Whether it is on, and its settings; timeouts in seconds. `sessions` is 0 when it is off. */
   async config(): Promise<Nat44Config> {
     const reply = await this.#core.request('nat44_show_running_config', {}, NAT, 'get its settings');
     const { timeouts } = reply;
@@ -178,10 +179,20 @@ export class Nat44 extends Nat44Mappings {
     };
   }
 
+  /**
+   * Whether packets without a session or mapping pass untranslated, instead of being dropped.
+   *
+   * @throws VppObjectError ERR_VPP_OBJECT_REFUSED with what VPP said
+   */
   async setForwarding(enable: boolean): Promise<void> {
     await this.#core.request('nat44_forwarding_enable_disable', { enable }, NAT, 'change forwarding');
   }
 
+  /**
+   * Timeouts of sessions in seconds; what is not named stays.
+   *
+   * @throws VppObjectError ERR_VPP_OBJECT_REFUSED with what VPP said
+   */
   async setTimeouts(timeouts: Partial<Nat44Timeouts>): Promise<void> {
     const { udp, tcpEstablished, tcpTransitory, icmp } = { ...(await this.config()).timeouts, ...timeouts };
     const fields = { udp, tcp_established: tcpEstablished, tcp_transitory: tcpTransitory, icmp };
@@ -254,6 +265,11 @@ export class Nat44 extends Nat44Mappings {
     return pools;
   }
 
+  /**
+   * Adds the addresses from `first` to `last`, both included; `ensurePool` adds those that are missing.
+   *
+   * @throws VppObjectError ERR_VPP_OBJECT_REFUSED when one is in a pool, or NAT44 is off
+   */
   async addPool(pool: Nat44Pool): Promise<void> {
     await this.#pool(pool, true);
   }
@@ -277,6 +293,11 @@ export class Nat44 extends Nat44Mappings {
     return added;
   }
 
+  /**
+   * Takes addresses out; sessions with them end.
+   *
+   * @throws VppObjectError ERR_VPP_OBJECT_REFUSED when one is in no pool, or a mapping uses it
+   */
   async deletePool(pool: Nat44Pool): Promise<void> {
     await this.#pool(pool, false);
   }
@@ -305,12 +326,18 @@ export class Nat44 extends Nat44Mappings {
     return true;
   }
 
+  /**
+   * Takes the addresses of an interface out.
+   *
+   * @throws VppObjectError ERR_VPP_OBJECT_REFUSED with what VPP said; ERR_VPP_OBJECT_MISSING when an interface is not there
+   */
   async deleteInterfacePool(itf: InterfaceRef, options: { twice?: boolean } = {}): Promise<void> {
     const handle = await this.#interfaces.get(itf);
     const fields = { is_add: false, flags: options.twice === true ? Flag.twice : 0 };
     await handle.request('nat44_add_del_interface_addr', fields, 'stop taking its addresses for NAT44');
   }
 
+  /** The interfaces whose addresses are a pool. */
   async interfacePools(): Promise<{ interfaceIndex: number; twice: boolean }[]> {
     const rows = await this.#core.rows('nat44_interface_addr_dump', {}, NAT);
     return rows.map(({ sw_if_index: index, flags }) => ({
@@ -319,6 +346,7 @@ export class Nat44 extends Nat44Mappings {
     }));
   }
 
+  /** Hosts inside that have sessions, and how many. */
   async users(): Promise<Nat44User[]> {
     const rows = await this.#core.rows('nat44_user_dump', {}, NAT);
     return rows.map((row) => ({

@@ -86,6 +86,11 @@ export class Neighbors {
     return all;
   }
 
+  /**
+   * Adds one; a learnt one of this address becomes static.
+   *
+   * @throws VppObjectError ERR_VPP_OBJECT_REFUSED with what VPP said; ERR_VPP_OBJECT_MISSING when an interface is not there
+   */
   async add(neighbor: NeighborOptions): Promise<void> {
     await this.#addDel(true, neighbor);
   }
@@ -103,6 +108,11 @@ export class Neighbors {
     return true;
   }
 
+  /**
+   * Deletes one, whatever its MAC address.
+   *
+   * @throws VppObjectError ERR_VPP_OBJECT_REFUSED with what VPP said; ERR_VPP_OBJECT_MISSING when an interface is not there
+   */
   async delete(itf: InterfaceRef, ip: string): Promise<void> {
     await this.#addDel(false, { interface: itf, ip, mac: '00:00:00:00:00:00' });
   }
@@ -132,6 +142,7 @@ export class Neighbors {
     await this.#core.request('ip_neighbor_flush', fields, `${family} neighbors`, 'flush them');
   }
 
+  /** How many neighbours of a family VPP learns, and for how many seconds it keeps them (0: for ever). */
   async config(family: 'ip4' | 'ip6'): Promise<NeighborConfig> {
     const fields = { af: family === 'ip6' ? 1 : 0 };
     const reply = await this.#core.request(
@@ -143,6 +154,11 @@ export class Neighbors {
     return { maxNumber: reply.max_number, maxAgeSeconds: reply.max_age, recycle: reply.recycle };
   }
 
+  /**
+   * Changes what `config` gives, all three together.
+   *
+   * @throws VppObjectError ERR_VPP_OBJECT_REFUSED with what VPP said
+   */
   async setConfig(family: 'ip4' | 'ip6', config: NeighborConfig): Promise<void> {
     const { maxNumber, maxAgeSeconds, recycle } = config;
     const fields = { af: family === 'ip6' ? 1 : 0, max_number: maxNumber, max_age: maxAgeSeconds, recycle };

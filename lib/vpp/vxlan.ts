@@ -71,6 +71,7 @@ export class Vxlans {
     });
   }
 
+  /** All VXLAN tunnels. */
   async list(): Promise<VxlanInfo[]> {
     const [rows, all] = await Promise.all([this.#rows(NO_INDEX), this.#interfaces.list()]);
     const byIndex = new Map(all.map((itf) => [itf.index, itf]));
@@ -99,6 +100,11 @@ export class Vxlans {
     }));
   }
 
+  /**
+   * Makes a tunnel between two addresses; ports are of UDP, default 4789.
+   *
+   * @throws VppObjectError ERR_VPP_OBJECT_REFUSED when there is one already, or the table of the outer packets is not there
+   */
   async create(options: VxlanOptions): Promise<Interface> {
     const { source, destination, vni, multicastInterface, encapTable = 0, sourcePort = 4789, ...rest } = options;
     const { destinationPort = 4789, instance = NO_INDEX, l3 = false, ...settings } = rest;
