@@ -133,9 +133,10 @@ export class Abf {
   }
 
   /**
-   * Deletes a policy with all its paths; VPP refuses while it is attached.
+   * Deletes a policy with all its paths. Detach it everywhere first: VPP 26.06 deletes an attached one as well, and ends
+   * when attachments are listed afterwards.
    *
-   * @throws VppObjectError ERR_VPP_OBJECT_REFUSED with what VPP said
+   * @throws VppObjectError ERR_VPP_OBJECT_REFUSED when there is none
    */
   async delete(id: number): Promise<void> {
     const held = (await this.#rows()).find(({ policy }) => policy.policy_id === id)?.policy;
@@ -156,9 +157,11 @@ export class Abf {
   }
 
   /**
-   * Puts a policy on what an interface receives; default priority 0, the first of all.
+   * Puts a policy on what an interface receives; default priority 0, the first of all. The policy has to exist: VPP 26.06
+   * ends when it does not.
    *
-   * @throws VppObjectError ERR_VPP_OBJECT_REFUSED with what VPP said; ERR_VPP_OBJECT_MISSING when an interface is not there
+   * @throws VppObjectError ERR_VPP_OBJECT_REFUSED when it is attached there; ERR_VPP_OBJECT_MISSING when there is no such
+   * interface
    */
   async attach(
     id: number,
@@ -186,7 +189,7 @@ export class Abf {
   }
 
   /**
-   * Takes a policy off an interface; the priority has to be the one it was attached with.
+   * Takes a policy off an interface; VPP finds it by these two, whatever the priority.
    *
    * @throws VppObjectError ERR_VPP_OBJECT_REFUSED with what VPP said; ERR_VPP_OBJECT_MISSING when an interface is not there
    */

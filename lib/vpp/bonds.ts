@@ -178,7 +178,7 @@ export class Bonds {
   }
 
   /**
-   * Makes an interface a member. VPP takes interfaces of hardware, taps and the like, no loopbacks.
+   * Makes an interface a member, and sets its weight when one is given.
    *
    * @throws VppObjectError ERR_VPP_OBJECT_REFUSED with what VPP said; ERR_VPP_OBJECT_MISSING when an interface is not there
    *
@@ -188,14 +188,14 @@ export class Bonds {
    * import { openVpp } from 'node-vpp/vpp';
    *
    * const vpp = await openVpp({ socket: process.env.VPP_SOCKET ?? '/run/vpp/api.sock' });
-   * const bond = await vpp.bonds.create({ mode: 'active-backup' });
-   * const tap = await vpp.taps.create({ hostName: 'doc-bond0' });
-   * await vpp.bonds.addMember(bond, tap);
-   * await vpp.bonds.ensureMember(bond, tap);
-   * assert.equal((await vpp.bonds.members(bond))[0]?.interface, tap);
-   * await vpp.bonds.removeMember(tap);
+   * const bond = await vpp.bonds.create({ mode: 'xor', loadBalance: 'l34' });
+   * const link = await vpp.loopbacks.create();
+   * await vpp.bonds.addMember(bond, link);
+   * await vpp.bonds.ensureMember(bond, link);
+   * assert.equal((await vpp.bonds.members(bond))[0]?.interface, link);
+   * await vpp.bonds.removeMember(link);
    * await bond.delete();
-   * await tap.delete();
+   * await link.delete();
    * await vpp.close();
    * ```
    */
@@ -226,7 +226,7 @@ export class Bonds {
   /**
    * Takes a member out of the bond it is in.
    *
-   * @throws VppObjectError ERR_VPP_OBJECT_REFUSED when it is in none
+   * @throws VppObjectError ERR_VPP_OBJECT_MISSING when there is no such interface
    */
   async removeMember(member: InterfaceRef): Promise<void> {
     const itf = await this.#interfaces.get(member);

@@ -157,7 +157,7 @@ export class Interface {
     this.#know({ mtu: { l3, ip4, ip6, mpls } });
   }
 
-  /** Longest packet of the hardware, bytes. */
+  /** Longest packet of the hardware, bytes; refused where that is fixed, as of a loopback. */
   async setLinkMtu(mtu: number): Promise<void> {
     await this.request('hw_interface_set_mtu', { mtu }, `set the MTU ${mtu} of its hardware`);
     this.#know({ linkMtu: mtu });
@@ -204,8 +204,8 @@ export class Interface {
   /**
    * Adds an address: `192.168.1.1/24`.
    *
-   * @throws ArgumentTypeError when it is no prefix
-   * @throws VppObjectError ERR_VPP_OBJECT_REFUSED when another interface of the table has it
+   * @throws NetError ERR_NET_PREFIX when it is no prefix
+   * @throws VppObjectError ERR_VPP_OBJECT_REFUSED when it, or another interface of the table, has it
    */
   addAddress(prefix: string): Promise<void> {
     return this.#address(prefix, true);
@@ -243,7 +243,11 @@ export class Interface {
    * assert.equal(await other.unnumbered(), lan);
    * await other.setUnnumbered(undefined);
    * await lan.deleteAddress('10.17.1.1/24');
+   * await vpp.tables.ensure({ id: 917 });
+   * await lan.setTable(917, 'ip4');
+   * assert.deepEqual(await lan.table(), { ip4: 917, ip6: 0 });
    * for (const itf of [other, lan]) await itf.delete();
+   * await vpp.tables.delete(917);
    * await vpp.close();
    * ```
    */
@@ -292,21 +296,6 @@ export class Interface {
    * Moves it to a VRF table, in one family or both. It must have no address of that family.
    *
    * @throws VppObjectError ERR_VPP_OBJECT_REFUSED when it has, or there is no such table
-   *
-   * @example
-   * ```ts
-   * import assert from 'node:assert/strict';
-   * import { openVpp } from 'node-vpp/vpp';
-   *
-   * const vpp = await openVpp({ socket: process.env.VPP_SOCKET ?? '/run/vpp/api.sock' });
-   * await vpp.tables.ensure({ id: 917 });
-   * const lan = await vpp.loopbacks.create();
-   * await lan.setTable(917, 'ip4');
-   * assert.deepEqual(await lan.table(), { ip4: 917, ip6: 0 });
-   * await lan.delete();
-   * await vpp.tables.delete(917);
-   * await vpp.close();
-   * ```
    */
   async setTable(table: number, family: 'ip4' | 'ip6' | 'both' = 'both'): Promise<void> {
     for (const isIpv6 of [false, true]) {
@@ -334,8 +323,6 @@ export class Interface {
 
   /**
    * How its queues are served: one, or all.
-   *
-   * @throws VppObjectError ERR_VPP_OBJECT_REFUSED when it has no queues, as a loopback
    *
    * @example
    * ```ts

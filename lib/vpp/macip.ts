@@ -40,6 +40,16 @@ const ALL_BITS = 'ff:ff:ff:ff:ff:ff';
  * Reads a rule; two where `any` is of both families.
  *
  * @throws VppTextError `ERR_VPP_RULE`
+ *
+ * @example
+ * ```ts
+ * import assert from 'node:assert/strict';
+ * import { formatMacipRule, parseMacipRule } from 'node-vpp/vpp';
+ *
+ * const [rule] = parseMacipRule('permit 02:fe:00:00:00:01 10.0.0.1');
+ * assert.equal(rule?.prefix, '10.0.0.1/32');
+ * assert.equal(formatMacipRule(rule), 'permit 02:fe:00:00:00:01 10.0.0.1');
+ * ```
  */
 export function parseMacipRule(text: string): MacipRule[] {
   const refuse = (problem: string): never => {

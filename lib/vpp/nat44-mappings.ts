@@ -85,7 +85,37 @@ const twiceFlags = (twice: 'always' | 'self' | undefined): number =>
 const twiceOf = (flags: number): { twice?: 'always' | 'self' } =>
   (flags & Flag.twice) !== 0 ? { twice: 'always' } : (flags & Flag.selfTwice) !== 0 ? { twice: 'self' } : {};
 
-/** What `vpp.nat44` can do with mappings. */
+/**
+ * What `vpp.nat44` can do with mappings.
+ *
+ * @example
+ * ```ts
+ * import assert from 'node:assert/strict';
+ * import { openVpp } from 'node-vpp/vpp';
+ *
+ * const vpp = await openVpp({ socket: process.env.VPP_SOCKET ?? '/run/vpp/api.sock' });
+ * await vpp.nat44.ensureEnabled();
+ * await vpp.nat44.addPool({ first: '203.0.113.1', last: '203.0.113.2' });
+ * const web = { local: '10.0.0.9', localPort: 8080, external: '203.0.113.1', externalPort: 80, protocol: 'tcp' } as const;
+ * await vpp.nat44.addMapping(web);
+ * assert.equal(await vpp.nat44.ensureMapping(web), false);
+ * assert.equal((await vpp.nat44.mappings())[0]?.local, '10.0.0.9');
+ * await vpp.nat44.deleteMapping(web);
+ * const same = { address: '203.0.113.1', protocol: 'udp', port: 4500 } as const;
+ * await vpp.nat44.addIdentity(same);
+ * assert.equal((await vpp.nat44.identities())[0]?.port, 4500);
+ * await vpp.nat44.deleteIdentity(same);
+ * const backends = ['10.0.0.1', '10.0.0.2'].map((address) => ({ address, port: 443, weight: 50 }));
+ * const balancer = { external: '203.0.113.2', port: 443, protocol: 'tcp', backends } as const;
+ * await vpp.nat44.addBalancer(balancer);
+ * await vpp.nat44.setBackend(balancer, { address: '10.0.0.3', port: 443, weight: 10 });
+ * const [held] = await vpp.nat44.balancers();
+ * assert.equal(held?.backends.length, 3);
+ * await vpp.nat44.deleteBalancer(held);
+ * await vpp.nat44.disable();
+ * await vpp.close();
+ * ```
+ */
 export class Nat44Mappings {
   readonly #core: Core;
   readonly #interfaces: Interfaces;

@@ -294,9 +294,9 @@ export class Nat44 extends Nat44Mappings {
   }
 
   /**
-   * Takes addresses out; sessions with them end.
+   * Takes addresses out; static mappings with them stay.
    *
-   * @throws VppObjectError ERR_VPP_OBJECT_REFUSED when one is in no pool, or a mapping uses it
+   * @throws VppObjectError ERR_VPP_OBJECT_REFUSED when one is in no pool
    */
   async deletePool(pool: Nat44Pool): Promise<void> {
     await this.#pool(pool, false);

@@ -87,7 +87,7 @@ export class Neighbors {
   }
 
   /**
-   * Adds one; a learnt one of this address becomes static.
+   * Adds one, static unless `isStatic` is false; VPP keeps the flags of one that is there: `ensure` changes them.
    *
    * @throws VppObjectError ERR_VPP_OBJECT_REFUSED with what VPP said; ERR_VPP_OBJECT_MISSING when an interface is not there
    */

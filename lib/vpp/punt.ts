@@ -129,11 +129,7 @@ export class Punt {
     await this.#redirect(redirect, true);
   }
 
-  /**
-   * Ends the redirection of one interface (`rx`), or that of all.
-   *
-   * @throws VppObjectError ERR_VPP_OBJECT_REFUSED when there is none
-   */
+  /** Ends the redirection of one interface (`rx`), or that of all; nothing when there is none. */
   async deleteRedirect(redirect: Pick<PuntRedirect, 'rx' | 'family'>): Promise<void> {
     await this.#redirect({ ...redirect, paths: [] }, false);
   }

@@ -136,7 +136,11 @@ export class Vpp {
     return (await this.#core.request('show_version', {}, 'VPP', 'ask for its version')).version;
   }
 
-  /** Runs a command of VPP's own CLI, and gives what it prints: also when that is that the command is wrong. */
+  /**
+   * Runs a command of VPP's own CLI, and gives what it prints.
+   *
+   * @throws VppObjectError ERR_VPP_OBJECT_REFUSED when VPP does not know the command, or it fails
+   */
   async cli(command: string): Promise<string> {
     return (await this.#core.request('cli_inband', { cmd: command }, `command "${command}"`, 'run it')).reply;
   }
