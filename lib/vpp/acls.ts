@@ -46,6 +46,13 @@ export interface AclsOfInterface<T = AclRef> {
  * const vpp = await openVpp({ socket: process.env.VPP_SOCKET ?? '/run/vpp/api.sock' });
  * await vpp.acls.ensure({ tag: 'doc-web', rules: ['permit tcp 10.0.0.0/8 -> any port 80-443'] });
  * assert.equal((await vpp.acls.get('doc-web')).text.length, 1);
+ * await vpp.acls.replace('doc-web', ['deny tcp any4 -> any4 port 22', 'permit any any -> any']);
+ * const wan = await vpp.loopbacks.create();
+ * assert.equal(await vpp.acls.apply(wan, { input: ['doc-web'] }), true);
+ * assert.equal((await vpp.acls.of(wan)).input.length, 1);
+ * assert.equal((await vpp.acls.applied()).size, 1);
+ * await vpp.acls.apply(wan, {});
+ * await wan.delete();
  * await vpp.acls.delete('doc-web');
  * await vpp.close();
  * ```

@@ -136,6 +136,24 @@ function bridgeInfo(row: RowOf<'bridge_domain_dump'>): BridgeInfo {
  * const vpp = await openVpp({ socket: process.env.VPP_SOCKET ?? '/run/vpp/api.sock' });
  * const id = await vpp.bridges.create({ tag: 'doc-office' });
  * assert.equal((await vpp.bridges.get('doc-office')).id, id);
+ * await vpp.bridges.setFlags(id, { arpTermination: true, learn: false });
+ * await vpp.bridges.setMacAge(id, 5);
+ * await vpp.bridges.setLearnLimit(id, 1000);
+ * const lan = await vpp.loopbacks.create();
+ * await vpp.bridges.addMember(id, lan);
+ * assert.equal(await vpp.bridges.ensureMember(id, lan), false);
+ * const mac = '02:fe:00:00:00:18';
+ * await vpp.bridges.addMac(id, { mac, interface: lan });
+ * assert.equal(await vpp.bridges.ensureMac(id, { mac, interface: lan }), false);
+ * assert.ok((await vpp.bridges.macs(id)).some((one) => one.mac === mac && one.isStatic));
+ * await vpp.bridges.deleteMac(id, mac);
+ * await vpp.bridges.flushMacs(id);
+ * await vpp.bridges.addArpEntry(id, '10.18.0.9', mac);
+ * await vpp.bridges.ensureArpEntries(id, [{ ip: '10.18.0.9', mac }]);
+ * assert.deepEqual(await vpp.bridges.arpEntries(id), [{ ip: '10.18.0.9', mac }]);
+ * await vpp.bridges.deleteArpEntry(id, '10.18.0.9', mac);
+ * await vpp.bridges.removeMember(id, lan);
+ * await lan.delete();
  * await vpp.bridges.delete(id);
  * await vpp.close();
  * ```

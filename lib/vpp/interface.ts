@@ -55,6 +55,8 @@ export interface Mtu {
  * await lan.rename('inside');
  * const { adminUp, mac, mtu, tag } = await lan.refresh();
  * assert.deepEqual([adminUp, mac, mtu.l3, tag, lan.name], [true, '02:fe:00:00:09:17', 1500, 'doc-lan', 'inside']);
+ * await lan.setIp4(true);
+ * await lan.setIp6(true);
  * await lan.setDown();
  * assert.equal(lan.toString(), 'interface doc-lan (inside)');
  * await lan.delete();

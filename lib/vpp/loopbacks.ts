@@ -27,6 +27,8 @@ export interface LoopbackOptions extends InterfaceSettings {
  * const vpp = await openVpp({ socket: process.env.VPP_SOCKET ?? '/run/vpp/api.sock' });
  * const lan = await vpp.loopbacks.create({ addresses: ['10.1.0.1/24'], up: true });
  * assert.deepEqual(await lan.addresses(), ['10.1.0.1/24']);
+ * const bvi = await vpp.loopbacks.createBvi({ tag: 'doc-bvi' });
+ * await bvi.delete();
  * await lan.delete();
  * await vpp.close();
  * ```

@@ -96,6 +96,11 @@ export function formatMacipRule({ action, mac, mask, prefix }: MacipRule): strin
  * const vpp = await openVpp({ socket: process.env.VPP_SOCKET ?? '/run/vpp/api.sock' });
  * await vpp.macip.ensure({ tag: 'doc-hosts', rules: ['permit 02:fe:00:00:00:01 10.0.0.1'] });
  * assert.equal((await vpp.macip.get('doc-hosts')).rules.length, 1);
+ * const lan = await vpp.loopbacks.create();
+ * assert.equal(await vpp.macip.apply(lan, 'doc-hosts'), true);
+ * assert.equal((await vpp.macip.applied()).get(lan.index), await vpp.macip.of(lan));
+ * await vpp.macip.apply(lan, undefined);
+ * await lan.delete();
  * await vpp.macip.delete('doc-hosts');
  * await vpp.close();
  * ```

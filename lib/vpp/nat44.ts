@@ -99,6 +99,28 @@ const FEATURE_ALREADY_DISABLED = -169;
  * await vpp.nat44.ensureEnabled();
  * await vpp.nat44.ensurePool({ first: '203.0.113.1' });
  * assert.equal((await vpp.nat44.pools())[0]?.first, '203.0.113.1');
+ * await vpp.nat44.setTimeouts({ udp: 100 });
+ * await vpp.nat44.setForwarding(true);
+ * const { forwarding, timeouts } = await vpp.nat44.config();
+ * assert.deepEqual([forwarding, timeouts.udp], [true, 100]);
+ * const [lan, wan] = [await vpp.loopbacks.create(), await vpp.loopbacks.create()];
+ * assert.equal(await vpp.nat44.setInside(lan), true);
+ * assert.equal(await vpp.nat44.setOutside(wan), true);
+ * assert.equal((await vpp.nat44.interfaces()).length, 2);
+ * await vpp.nat44.addInterfacePool(wan);
+ * assert.equal((await vpp.nat44.interfacePools())[0]?.interfaceIndex, wan.index);
+ * await vpp.nat44.deleteInterfacePool(wan);
+ * for (const user of await vpp.nat44.users()) {
+ *   for (const session of await vpp.nat44.sessions(user)) await vpp.nat44.deleteSession(session, user.table);
+ * }
+ * await vpp.nat44.setInside(lan, false);
+ * await vpp.nat44.setOutside(wan, false);
+ * await vpp.nat44.setOutput(wan);
+ * await vpp.nat44.setOutput(wan, false);
+ * await vpp.nat44.setTimeouts({ udp: 300 });
+ * await vpp.nat44.setForwarding(false);
+ * await vpp.nat44.deletePool({ first: '203.0.113.1' });
+ * for (const itf of [lan, wan]) await itf.delete();
  * await vpp.nat44.disable();
  * await vpp.close();
  * ```

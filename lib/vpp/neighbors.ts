@@ -52,6 +52,10 @@ export interface NeighborConfig {
  * await vpp.neighbors.ensure({ interface: lan, ip: '10.2.0.9', mac: '02:fe:00:00:00:09' });
  * assert.equal((await vpp.neighbors.list({ interface: lan }))[0]?.ip, '10.2.0.9');
  * await vpp.neighbors.delete(lan, '10.2.0.9');
+ * await vpp.neighbors.flush('ip4', lan);
+ * const config = await vpp.neighbors.config('ip4');
+ * await vpp.neighbors.setConfig('ip4', { ...config, recycle: true });
+ * await vpp.neighbors.setConfig('ip4', config);
  * await lan.delete();
  * await vpp.close();
  * ```

@@ -54,6 +54,10 @@ export interface VxlanInfo {
  * const vpp = await openVpp({ socket: process.env.VPP_SOCKET ?? '/run/vpp/api.sock' });
  * const tunnel = await vpp.vxlan.create({ source: '10.3.0.1', destination: '10.3.0.2', vni: 7 });
  * assert.equal((await vpp.vxlan.list())[0]?.vni, 7);
+ * const underlay = await vpp.loopbacks.create({ addresses: ['10.3.0.1/24'], up: true });
+ * await vpp.vxlan.setBypass(underlay);
+ * await vpp.vxlan.setBypass(underlay, false);
+ * await underlay.delete();
  * await tunnel.delete();
  * await vpp.close();
  * ```
