@@ -36,7 +36,34 @@ export interface AbfAttachment {
   readonly family: 'ip4' | 'ip6';
 }
 
-/** `vpp.abf` */
+/**
+ * `vpp.abf`
+ *
+ * @throws VppFeatureError ERR_VPP_FEATURE_MISSING, from every method, when abf_plugin.so is not loaded
+ *
+ * @example
+ * ```ts
+ * import assert from 'node:assert/strict';
+ * import { openVpp } from 'node-vpp/vpp';
+ *
+ * const vpp = await openVpp({ socket: process.env.VPP_SOCKET ?? '/run/vpp/api.sock' });
+ * const lan = await vpp.loopbacks.create({ addresses: ['10.4.0.1/24'], up: true });
+ * await vpp.acls.ensure({ tag: 'doc-abf', rules: ['permit tcp any4 -> any4 port 80'] });
+ * assert.equal(await vpp.abf.ensure({ id: 904, acl: 'doc-abf', via: '10.4.0.9', interface: lan }), true);
+ * assert.equal((await vpp.abf.list())[0]?.id, 904);
+ * assert.equal(await vpp.abf.ensureAttached(904, lan, { priority: 10 }), true);
+ * assert.equal((await vpp.abf.attachments())[0]?.interfaceIndex, lan.index);
+ * await vpp.abf.detach(904, lan, { priority: 10 });
+ * await vpp.abf.attach(904, lan);
+ * await vpp.abf.detach(904, lan);
+ * await vpp.abf.delete(904);
+ * await vpp.abf.create({ id: 904, acl: 'doc-abf', via: '10.4.0.9', interface: lan });
+ * await vpp.abf.delete(904);
+ * await vpp.acls.delete('doc-abf');
+ * await lan.delete();
+ * await vpp.close();
+ * ```
+ */
 export class Abf {
   readonly #core: Core;
   readonly #interfaces: Interfaces;
@@ -48,6 +75,7 @@ export class Abf {
     this.#acls = acls;
   }
 
+  /** All policies, in the order of VPP. */
   async list(): Promise<AbfInfo[]> {
     return (await this.#rows()).map(({ policy }) => ({
       id: policy.policy_id,
@@ -60,6 +88,12 @@ export class Abf {
     return this.#core.rows('abf_policy_dump', {}, 'ABF policies');
   }
 
+  /**
+   * Makes a policy. VPP adds the paths to one that has this number: `ensure` does not.
+   *
+   * @throws VppObjectError ERR_VPP_OBJECT_REFUSED with what VPP said; ERR_VPP_OBJECT_MISSING when the ACL or an interface is not there
+   * @throws ArgumentTypeError when it has both paths and a path in it, or neither
+   */
   async create(options: AbfOptions): Promise<void> {
     const { id, acl, paths } = await this.#wire(options);
     const policy = { policy_id: id, acl_index: acl, paths } as never;
@@ -98,6 +132,12 @@ export class Abf {
     return { id, acl: index, paths: wire };
   }
 
+  /**
+   * Deletes a policy with all its paths. Detach it everywhere first: VPP 26.06 deletes an attached one as well, and ends
+   * when attachments are listed afterwards.
+   *
+   * @throws VppObjectError ERR_VPP_OBJECT_REFUSED when there is none
+   */
   async delete(id: number): Promise<void> {
     const held = (await this.#rows()).find(({ policy }) => policy.policy_id === id)?.policy;
     // VPP takes away the paths that are named, and the policy with the last.
@@ -105,6 +145,7 @@ export class Abf {
     await this.#core.request('abf_policy_add_del', { is_add: false, policy }, `ABF policy ${id}`, 'delete it');
   }
 
+  /** Every interface that has a policy, and which. */
   async attachments(): Promise<AbfAttachment[]> {
     const rows = await this.#core.rows('abf_itf_attach_dump', {}, 'ABF policies');
     return rows.map(({ attach }) => ({
@@ -115,6 +156,13 @@ export class Abf {
     }));
   }
 
+  /**
+   * Puts a policy on what an interface receives; default priority 0, the first of all. The policy has to exist: VPP 26.06
+   * ends when it does not.
+   *
+   * @throws VppObjectError ERR_VPP_OBJECT_REFUSED when it is attached there; ERR_VPP_OBJECT_MISSING when there is no such
+   * interface
+   */
   async attach(
     id: number,
     itf: InterfaceRef,
@@ -123,6 +171,7 @@ export class Abf {
     await this.#attach(id, itf, options, true);
   }
 
+  /** Attaches it unless it is, with another priority if need be; true when something was to do. */
   async ensureAttached(
     id: number,
     itf: InterfaceRef,
@@ -139,6 +188,11 @@ export class Abf {
     return true;
   }
 
+  /**
+   * Takes a policy off an interface; VPP finds it by these two, whatever the priority.
+   *
+   * @throws VppObjectError ERR_VPP_OBJECT_REFUSED with what VPP said; ERR_VPP_OBJECT_MISSING when an interface is not there
+   */
   async detach(
     id: number,
     itf: InterfaceRef,

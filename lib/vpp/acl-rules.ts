@@ -240,7 +240,21 @@ export function formatAclRule(rule: AclRule, bothFamilies = false): string {
   return parts.join(' ');
 }
 
-/** Writes rules; two that differ only in the family of any → any become one line. */
+/**
+ * Writes rules; two that differ only in the family of any → any become one line.
+ *
+ * @example
+ * ```ts
+ * import assert from 'node:assert/strict';
+ * import { formatAclRule, formatAclRules, parseAclRules } from 'node-vpp/vpp';
+ *
+ * const text = ['permit tcp 10.0.0.0/8 -> any port 80-443', 'deny any any -> any'];
+ * const rules = parseAclRules(text);
+ * assert.equal(rules.length, 3);
+ * assert.deepEqual(formatAclRules(rules), text);
+ * assert.equal(formatAclRule(rules[0]!), text[0]);
+ * ```
+ */
 export function formatAclRules(rules: readonly AclRule[]): string[] {
   const lines: string[] = [];
   for (let at = 0; at < rules.length; at += 1) {

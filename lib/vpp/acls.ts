@@ -46,6 +46,13 @@ export interface AclsOfInterface<T = AclRef> {
  * const vpp = await openVpp({ socket: process.env.VPP_SOCKET ?? '/run/vpp/api.sock' });
  * await vpp.acls.ensure({ tag: 'doc-web', rules: ['permit tcp 10.0.0.0/8 -> any port 80-443'] });
  * assert.equal((await vpp.acls.get('doc-web')).text.length, 1);
+ * await vpp.acls.replace('doc-web', ['deny tcp any4 -> any4 port 22', 'permit any any -> any']);
+ * const wan = await vpp.loopbacks.create();
+ * assert.equal(await vpp.acls.apply(wan, { input: ['doc-web'] }), true);
+ * assert.equal((await vpp.acls.of(wan)).input.length, 1);
+ * assert.equal((await vpp.acls.applied()).size, 1);
+ * await vpp.acls.apply(wan, {});
+ * await wan.delete();
  * await vpp.acls.delete('doc-web');
  * await vpp.close();
  * ```
@@ -59,6 +66,7 @@ export class Acls {
     this.#interfaces = interfaces;
   }
 
+  /** All ACLs, their rules as objects and in text. */
   async list(): Promise<AclInfo[]> {
     const rows = await this.#core.rows('acl_dump', { acl_index: NO_INDEX }, 'ACLs');
     return rows.map((row) => {
@@ -74,6 +82,11 @@ export class Acls {
     throw new VppObjectError('ERR_VPP_OBJECT_MISSING', `ACL ${ref}`, 'VPP has no such ACL');
   }
 
+  /**
+   * As `get`; undefined when there is none.
+   *
+   * @throws VppObjectError ERR_VPP_OBJECT_AMBIGUOUS when several have the tag
+   */
   async find(ref: AclRef): Promise<AclInfo | undefined> {
     const found = (await this.list()).filter(({ index, tag }) =>
       typeof ref === 'number' ? index === ref : tag === ref,

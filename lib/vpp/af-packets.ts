@@ -31,7 +31,24 @@ export interface AfPacketInfo {
   readonly host: string;
 }
 
-/** `vpp.afPackets` */
+/**
+ * `vpp.afPackets`
+ *
+ * @throws VppFeatureError ERR_VPP_FEATURE_MISSING, from every method, when af_packet_plugin.so is not loaded
+ *
+ * @example
+ * ```ts
+ * import assert from 'node:assert/strict';
+ * import { openVpp } from 'node-vpp/vpp';
+ *
+ * const vpp = await openVpp({ socket: process.env.VPP_SOCKET ?? '/run/vpp/api.sock' });
+ * const lo = await vpp.afPackets.create({ host: 'lo', tag: 'doc-host' });
+ * assert.equal((await vpp.afPackets.list())[0]?.host, 'lo');
+ * assert.equal(await vpp.afPackets.ensure({ host: 'lo' }), lo);
+ * await lo.delete();
+ * await vpp.close();
+ * ```
+ */
 export class AfPackets {
   readonly #core: Core;
   readonly #interfaces: Interfaces;
@@ -47,6 +64,7 @@ export class AfPackets {
     });
   }
 
+  /** All AF_PACKET interfaces, with the names of the kernel. */
   async list(): Promise<AfPacketInfo[]> {
     const [rows, all] = await Promise.all([
       this.#core.rows('af_packet_dump', {}, 'af_packet interfaces'),
@@ -59,6 +77,11 @@ export class AfPackets {
     });
   }
 
+  /**
+   * Makes one on an interface of the kernel of VPP's host.
+   *
+   * @throws VppObjectError ERR_VPP_OBJECT_REFUSED when the kernel has no such interface, VPP may not open it, or it has one
+   */
   async create(options: AfPacketOptions): Promise<Interface> {
     const { host, mode = 'ethernet', rxQueues = 1, txQueues = 1, rxFrameSize = 0, txFrameSize = 0, ...rest } = options;
     const { rxFramesPerBlock = 0, txFramesPerBlock = 0, qdiscBypass = false, offload = false, ...settings } = rest;

@@ -54,7 +54,23 @@ export interface BondInfo {
   readonly activeMembers: number;
 }
 
-/** `vpp.bonds` */
+/**
+ * `vpp.bonds`
+ *
+ * @example
+ * ```ts
+ * import assert from 'node:assert/strict';
+ * import { openVpp } from 'node-vpp/vpp';
+ *
+ * const vpp = await openVpp({ socket: process.env.VPP_SOCKET ?? '/run/vpp/api.sock' });
+ * const bond = await vpp.bonds.create({ mode: 'lacp', loadBalance: 'l34', tag: 'doc-uplink' });
+ * assert.equal(await vpp.bonds.ensure({ tag: 'doc-uplink', mode: 'lacp' }), bond);
+ * assert.deepEqual((await vpp.bonds.list()).map(({ mode, members }) => [mode, members]), [['lacp', 0]]);
+ * assert.deepEqual(await vpp.bonds.members(bond), []);
+ * await bond.delete();
+ * await vpp.close();
+ * ```
+ */
 export class Bonds {
   readonly #core: Core;
   readonly #interfaces: Interfaces;
@@ -67,6 +83,7 @@ export class Bonds {
     });
   }
 
+  /** All bonds, with the numbers of their members. */
   async list(): Promise<BondInfo[]> {
     const [rows, all] = await Promise.all([this.#rows(), this.#interfaces.list()]);
     const byIndex = new Map(all.map((itf) => [itf.index, itf]));
@@ -102,6 +119,11 @@ export class Bonds {
     }));
   }
 
+  /**
+   * Makes a bond without members.
+   *
+   * @throws VppObjectError ERR_VPP_OBJECT_REFUSED when the number is taken
+   */
   async create(options: BondOptions): Promise<Interface> {
     const { id = NO_INDEX, mode, loadBalance = 'l2', numaOnly = false, gso = false, ...settings } = options;
     const { mac, ...others } = settings;
@@ -136,6 +158,11 @@ export class Bonds {
     return found.interface;
   }
 
+  /**
+   * The members of a bond; the weight is that of active-backup, 0 when none was set.
+   *
+   * @throws VppObjectError ERR_VPP_OBJECT_MISSING when there is no such interface
+   */
   async members(bond: InterfaceRef): Promise<BondMember[]> {
     const on = await this.#interfaces.get(bond);
     this.#core.newest('sw_member_interface_dump');
@@ -150,6 +177,28 @@ export class Bonds {
     );
   }
 
+  /**
+   * Makes an interface a member, and sets its weight when one is given.
+   *
+   * @throws VppObjectError ERR_VPP_OBJECT_REFUSED with what VPP said; ERR_VPP_OBJECT_MISSING when an interface is not there
+   *
+   * @example
+   * ```ts
+   * import assert from 'node:assert/strict';
+   * import { openVpp } from 'node-vpp/vpp';
+   *
+   * const vpp = await openVpp({ socket: process.env.VPP_SOCKET ?? '/run/vpp/api.sock' });
+   * const bond = await vpp.bonds.create({ mode: 'xor', loadBalance: 'l34' });
+   * const link = await vpp.loopbacks.create();
+   * await vpp.bonds.addMember(bond, link);
+   * await vpp.bonds.ensureMember(bond, link);
+   * assert.equal((await vpp.bonds.members(bond))[0]?.interface, link);
+   * await vpp.bonds.removeMember(link);
+   * await bond.delete();
+   * await link.delete();
+   * await vpp.close();
+   * ```
+   */
   async addMember(bond: InterfaceRef, member: InterfaceRef, options: BondMemberOptions = {}): Promise<void> {
     const [on, itf] = [await this.#interfaces.get(bond), await this.#interfaces.get(member)];
     const { passive = false, longTimeout = false, weight } = options;
@@ -174,6 +223,11 @@ export class Bonds {
     }
   }
 
+  /**
+   * Takes a member out of the bond it is in.
+   *
+   * @throws VppObjectError ERR_VPP_OBJECT_MISSING when there is no such interface
+   */
   async removeMember(member: InterfaceRef): Promise<void> {
     const itf = await this.#interfaces.get(member);
     await itf.request(this.#core.newest('bond_detach_member', 'bond_detach_slave'), {}, 'take it out of its bond');

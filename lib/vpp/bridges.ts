@@ -136,6 +136,24 @@ function bridgeInfo(row: RowOf<'bridge_domain_dump'>): BridgeInfo {
  * const vpp = await openVpp({ socket: process.env.VPP_SOCKET ?? '/run/vpp/api.sock' });
  * const id = await vpp.bridges.create({ tag: 'doc-office' });
  * assert.equal((await vpp.bridges.get('doc-office')).id, id);
+ * await vpp.bridges.setFlags(id, { arpTermination: true, learn: false });
+ * await vpp.bridges.setMacAge(id, 5);
+ * await vpp.bridges.setLearnLimit(id, 1000);
+ * const lan = await vpp.loopbacks.create();
+ * await vpp.bridges.addMember(id, lan);
+ * assert.equal(await vpp.bridges.ensureMember(id, lan), false);
+ * const mac = '02:fe:00:00:00:18';
+ * await vpp.bridges.addMac(id, { mac, interface: lan });
+ * assert.equal(await vpp.bridges.ensureMac(id, { mac, interface: lan }), false);
+ * assert.ok((await vpp.bridges.macs(id)).some((one) => one.mac === mac && one.isStatic));
+ * await vpp.bridges.deleteMac(id, mac);
+ * await vpp.bridges.flushMacs(id);
+ * await vpp.bridges.addArpEntry(id, '10.18.0.9', mac);
+ * await vpp.bridges.ensureArpEntries(id, [{ ip: '10.18.0.9', mac }]);
+ * assert.deepEqual(await vpp.bridges.arpEntries(id), [{ ip: '10.18.0.9', mac }]);
+ * await vpp.bridges.deleteArpEntry(id, '10.18.0.9', mac);
+ * await vpp.bridges.removeMember(id, lan);
+ * await lan.delete();
  * await vpp.bridges.delete(id);
  * await vpp.close();
  * ```
@@ -164,6 +182,11 @@ export class Bridges {
     throw new VppObjectError('ERR_VPP_OBJECT_MISSING', `bridge domain ${ref}`, `VPP has no bridge domain of ${what}`);
   }
 
+  /**
+   * As `get`; undefined when there is none.
+   *
+   * @throws VppObjectError ERR_VPP_OBJECT_AMBIGUOUS when several have the tag
+   */
   async find(ref: BridgeRef): Promise<BridgeInfo | undefined> {
     const found = (await this.list()).filter(({ id, tag }) => (typeof ref === 'number' ? id === ref : tag === ref));
     if (found.length > 1) {
@@ -237,6 +260,7 @@ export class Bridges {
     }
   }
 
+  /** After so many minutes without a packet a learnt MAC address is forgotten, 0 … 255; 0: never. */
   async setMacAge(ref: BridgeRef, minutes: number): Promise<void> {
     const fields = { bd_id: await this.#id(ref), mac_age: minutes };
     await this.#core.request('bridge_domain_set_mac_age', fields, `bridge domain ${ref}`, 'set its MAC age');
@@ -287,6 +311,11 @@ export class Bridges {
     return true;
   }
 
+  /**
+   * Takes an interface out: it is routed again.
+   *
+   * @throws VppObjectError ERR_VPP_OBJECT_REFUSED with what VPP said; ERR_VPP_OBJECT_MISSING when an interface is not there
+   */
   async removeMember(ref: BridgeRef, itf: InterfaceRef): Promise<void> {
     await this.#setMember(await this.#id(ref), itf, {}, false);
   }
@@ -319,6 +348,12 @@ export class Bridges {
     }));
   }
 
+  /**
+   * Makes a MAC address lead to an interface, or its packets be dropped.
+   *
+   * @throws ArgumentTypeError when it has neither
+   * @throws VppObjectError ERR_VPP_OBJECT_REFUSED with what VPP said; ERR_VPP_OBJECT_MISSING when an interface is not there
+   */
   async addMac(ref: BridgeRef, entry: MacEntry): Promise<void> {
     await this.#mac(ref, entry, true);
   }
@@ -334,6 +369,11 @@ export class Bridges {
     return true;
   }
 
+  /**
+   * Forgets a MAC address, wherever it leads.
+   *
+   * @throws VppObjectError ERR_VPP_OBJECT_REFUSED with what VPP said
+   */
   async deleteMac(ref: BridgeRef, mac: string): Promise<void> {
     await this.#mac(ref, { mac, drop: true }, false);
   }
@@ -375,6 +415,11 @@ export class Bridges {
     return rows.map(({ entry }) => ({ ip: entry.ip, mac: entry.mac }));
   }
 
+  /**
+   * Answers ARP (or ND) for an address; the bridge domain needs `arpTermination`.
+   *
+   * @throws VppObjectError ERR_VPP_OBJECT_REFUSED with what VPP said
+   */
   async addArpEntry(ref: BridgeRef, ip: string, mac: string): Promise<void> {
     await this.#arp(ref, ip, mac, true);
   }
@@ -389,6 +434,11 @@ export class Bridges {
     for (const [ip, mac] of wanted) await this.#arp(ref, ip, mac, true);
   }
 
+  /**
+   * Stops answering for an address.
+   *
+   * @throws VppObjectError ERR_VPP_OBJECT_REFUSED with what VPP said
+   */
   async deleteArpEntry(ref: BridgeRef, ip: string, mac: string): Promise<void> {
     await this.#arp(ref, ip, mac, false);
   }

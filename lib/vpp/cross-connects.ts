@@ -12,7 +12,27 @@ export interface CrossConnect {
   readonly txIndex: number;
 }
 
-/** `vpp.crossConnects` */
+/**
+ * `vpp.crossConnects`
+ *
+ * @example
+ * ```ts
+ * import assert from 'node:assert/strict';
+ * import { openVpp } from 'node-vpp/vpp';
+ *
+ * const vpp = await openVpp({ socket: process.env.VPP_SOCKET ?? '/run/vpp/api.sock' });
+ * const [a, b] = [await vpp.loopbacks.create(), await vpp.loopbacks.create()];
+ * await vpp.crossConnects.connect(a, b);
+ * assert.equal(await vpp.crossConnects.ensure(a, b), false);
+ * assert.equal((await vpp.crossConnects.list()).length, 2);
+ * await vpp.crossConnects.disconnect(a, b);
+ * await vpp.crossConnects.set(a, b);
+ * assert.deepEqual(await vpp.crossConnects.list(), [{ rxIndex: a.index, txIndex: b.index }]);
+ * await vpp.crossConnects.disconnect(a, b);
+ * for (const itf of [a, b]) await itf.delete();
+ * await vpp.close();
+ * ```
+ */
 export class CrossConnects {
   readonly #core: Core;
   readonly #interfaces: Interfaces;
@@ -22,6 +42,7 @@ export class CrossConnects {
     this.#interfaces = interfaces;
   }
 
+  /** Every direction that is connected: two rows for a pair. */
   async list(): Promise<CrossConnect[]> {
     const rows = await this.#core.rows('l2_xconnect_dump', {}, 'cross-connects');
     return rows.map((row) => ({ rxIndex: row.rx_sw_if_index, txIndex: row.tx_sw_if_index }));
@@ -77,7 +98,24 @@ export interface SpanInfo {
   readonly l2: boolean;
 }
 
-/** `vpp.spans` */
+/**
+ * `vpp.spans`
+ *
+ * @example
+ * ```ts
+ * import assert from 'node:assert/strict';
+ * import { openVpp } from 'node-vpp/vpp';
+ *
+ * const vpp = await openVpp({ socket: process.env.VPP_SOCKET ?? '/run/vpp/api.sock' });
+ * const [from, to] = [await vpp.loopbacks.create(), await vpp.loopbacks.create()];
+ * await vpp.spans.set(from, to, 'rx');
+ * assert.equal(await vpp.spans.ensure(from, to, 'rx'), false);
+ * assert.deepEqual(await vpp.spans.list(), [{ fromIndex: from.index, toIndex: to.index, direction: 'rx', l2: false }]);
+ * await vpp.spans.set(from, to, 'off');
+ * for (const itf of [from, to]) await itf.delete();
+ * await vpp.close();
+ * ```
+ */
 export class Spans {
   readonly #core: Core;
   readonly #interfaces: Interfaces;
@@ -87,6 +125,7 @@ export class Spans {
     this.#interfaces = interfaces;
   }
 
+  /** All mirrors, those of whole interfaces first, then those at layer 2. */
   async list(): Promise<SpanInfo[]> {
     const all: SpanInfo[] = [];
     for (const l2 of [false, true]) {

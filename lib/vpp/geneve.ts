@@ -32,7 +32,25 @@ export interface GeneveInfo {
   readonly encapTable: number;
 }
 
-/** `vpp.geneve` */
+/**
+ * `vpp.geneve`
+ *
+ * @throws VppFeatureError ERR_VPP_FEATURE_MISSING, from every method, when geneve_plugin.so is not loaded
+ *
+ * @example
+ * ```ts
+ * import assert from 'node:assert/strict';
+ * import { openVpp } from 'node-vpp/vpp';
+ *
+ * const vpp = await openVpp({ socket: process.env.VPP_SOCKET ?? '/run/vpp/api.sock' });
+ * const ends = { source: '10.5.0.1', destination: '10.5.0.2', vni: 905 };
+ * const tunnel = await vpp.geneve.create({ ...ends, tag: 'doc-geneve' });
+ * assert.equal(await vpp.geneve.ensure(ends), tunnel);
+ * assert.equal((await vpp.geneve.list())[0]?.vni, 905);
+ * await tunnel.delete();
+ * await vpp.close();
+ * ```
+ */
 export class Geneves {
   readonly #core: Core;
   readonly #interfaces: Interfaces;
@@ -46,6 +64,7 @@ export class Geneves {
     });
   }
 
+  /** All GENEVE tunnels. */
   async list(): Promise<GeneveInfo[]> {
     const [rows, all] = await Promise.all([this.#rows(NO_INDEX), this.#interfaces.list()]);
     const byIndex = new Map(all.map((itf) => [itf.index, itf]));
@@ -67,6 +86,11 @@ export class Geneves {
     }));
   }
 
+  /**
+   * Makes a tunnel between two addresses.
+   *
+   * @throws VppObjectError ERR_VPP_OBJECT_REFUSED when there is one already, or the table of the outer packets is not there
+   */
   async create(options: GeneveOptions): Promise<Interface> {
     const { source, destination, vni, multicastInterface, encapTable = 0, l3 = false, ...settings } = options;
     const over = multicastInterface === undefined ? undefined : await this.#interfaces.get(multicastInterface);

@@ -46,7 +46,25 @@ export interface GreInfo {
 
 type Tunnel = Omit<GreInfo, 'interface' | 'type' | 'mode'> & { type: number; mode: number };
 
-/** `vpp.gre` */
+/**
+ * `vpp.gre`
+ *
+ * @throws VppFeatureError ERR_VPP_FEATURE_MISSING, from every method, when gre_plugin.so is not loaded
+ *
+ * @example
+ * ```ts
+ * import assert from 'node:assert/strict';
+ * import { openVpp } from 'node-vpp/vpp';
+ *
+ * const vpp = await openVpp({ socket: process.env.VPP_SOCKET ?? '/run/vpp/api.sock' });
+ * const ends = { source: '10.6.0.1', destination: '10.6.0.2', type: 'teb' } as const;
+ * const tunnel = await vpp.gre.create({ ...ends, tag: 'doc-gre' });
+ * assert.equal(await vpp.gre.ensure(ends), tunnel);
+ * assert.equal((await vpp.gre.list())[0]?.type, 'teb');
+ * await tunnel.delete();
+ * await vpp.close();
+ * ```
+ */
 export class Gres {
   readonly #core: Core;
   readonly #interfaces: Interfaces;
@@ -60,6 +78,7 @@ export class Gres {
     });
   }
 
+  /** All GRE tunnels; the key is 0 where this VPP has none. */
   async list(): Promise<GreInfo[]> {
     const [rows, all] = await Promise.all([this.#rows(NO_INDEX), this.#interfaces.list()]);
     const byIndex = new Map(all.map((itf) => [itf.index, itf]));
@@ -86,6 +105,12 @@ export class Gres {
     }));
   }
 
+  /**
+   * Makes a tunnel.
+   *
+   * @throws VppObjectError ERR_VPP_OBJECT_REFUSED when there is one already, or the table of the outer packets is not there
+   * @throws VppFeatureError ERR_VPP_FEATURE_MISSING for a key in a VPP before 25.10
+   */
   async create(options: GreOptions): Promise<Interface> {
     const { source, destination = source.includes(':') ? '::' : '0.0.0.0', type = 'l3', ...rest } = options;
     const { mode = 'point-to-point', encapTable = 0, sessionId = 0, key = 0, instance = NO_INDEX, ...settings } = rest;

@@ -22,14 +22,17 @@ export class InterfaceWatch implements AsyncIterableIterator<InterfaceChange> {
     else signal?.addEventListener('abort', this.#aborted, { once: true });
   }
 
+  /** True when no more changes come: after `end()`, the abort of its signal, or `vpp.close()`. */
   get ended(): boolean {
     return this.#ended;
   }
 
+  /** Itself. */
   [Symbol.asyncIterator](): this {
     return this;
   }
 
+  /** The next change, waited for; `done` when it has ended. */
   next(): Promise<IteratorResult<InterfaceChange>> {
     const change = this.#changes.shift();
     if (change !== undefined) return Promise.resolve({ value: change, done: false });
@@ -37,6 +40,7 @@ export class InterfaceWatch implements AsyncIterableIterator<InterfaceChange> {
     return new Promise((resolve) => this.#waiting.push(resolve));
   }
 
+  /** Ends it and drops what waits; leaving a `for await` calls this. */
   return(): Promise<IteratorResult<InterfaceChange>> {
     this.#changes.length = 0;
     this.end();

@@ -35,7 +35,36 @@ export interface Mtu {
   mpls?: number;
 }
 
-/** One interface of a VPP. From `vpp.interfaces`, or from what creates it. */
+/**
+ * One interface of a VPP. From `vpp.interfaces`, or from what creates it.
+ *
+ * @throws VppObjectError from every method: ERR_VPP_OBJECT_GONE when the interface no longer exists, and
+ * ERR_VPP_OBJECT_REFUSED with what VPP said
+ *
+ * @example
+ * ```ts
+ * import assert from 'node:assert/strict';
+ * import { openVpp } from 'node-vpp/vpp';
+ *
+ * const vpp = await openVpp({ socket: process.env.VPP_SOCKET ?? '/run/vpp/api.sock' });
+ * const lan = await vpp.loopbacks.create({ instance: 917 });
+ * await lan.setUp();
+ * await lan.setMac('02:fe:00:00:09:17');
+ * await lan.setMtu({ l3: 1500, ip6: 1400 });
+ * await lan.setTag('doc-lan');
+ * await lan.rename('inside');
+ * const { adminUp, mac, mtu, tag } = await lan.refresh();
+ * assert.deepEqual([adminUp, mac, mtu.l3, tag, lan.name], [true, '02:fe:00:00:09:17', 1500, 'doc-lan', 'inside']);
+ * await lan.setIp4(true);
+ * await lan.setIp6(true);
+ * await lan.setDown();
+ * assert.equal(lan.toString(), 'interface doc-lan (inside)');
+ * await lan.delete();
+ * assert.equal(lan.gone, true);
+ * await assert.rejects(lan.setUp(), { code: 'ERR_VPP_OBJECT_GONE' });
+ * await vpp.close();
+ * ```
+ */
 export class Interface {
   readonly #core: Core;
   readonly #all: Interfaces;
@@ -80,6 +109,7 @@ export class Interface {
     return tag === '' || tag === name ? `interface ${name}` : `interface ${tag} (${name})`;
   }
 
+  /** As `info`: handles print as what is known of them. */
   toJSON(): InterfaceInfo {
     return this.#info;
   }
@@ -121,7 +151,7 @@ export class Interface {
     this.#know({ mac });
   }
 
-  /** Longest packet at layer 3: one number for all protocols, or one each. */
+  /** Longest packet at layer 3, bytes: one number for all protocols, or one each. */
   async setMtu(mtu: number | Mtu): Promise<void> {
     const { l3 = 0, ip4 = 0, ip6 = 0, mpls = 0 } = typeof mtu === 'number' ? { l3: mtu } : mtu;
     const numbers = [l3, ip4, ip6, mpls];
@@ -129,13 +159,17 @@ export class Interface {
     this.#know({ mtu: { l3, ip4, ip6, mpls } });
   }
 
-  /** Longest packet of the hardware. */
+  /** Longest packet of the hardware, bytes; refused where that is fixed, as of a loopback. */
   async setLinkMtu(mtu: number): Promise<void> {
     await this.request('hw_interface_set_mtu', { mtu }, `set the MTU ${mtu} of its hardware`);
     this.#know({ linkMtu: mtu });
   }
 
-  /** Our logical name for it, kept by VPP with the interface; an empty one takes it away. */
+  /**
+   * Our logical name for it, kept by VPP with the interface; an empty one takes it away.
+   *
+   * @throws ArgumentRangeError when it is longer than 63 bytes
+   */
   async setTag(tag: string): Promise<void> {
     if (Buffer.byteLength(tag) > 63) throw new ArgumentRangeError(`a tag has 63 bytes at most, not ${tag}`);
     if (this.tag !== '') {
@@ -169,11 +203,21 @@ export class Interface {
     return families.flatMap((rows) => rows.map(({ prefix }) => prefix));
   }
 
-  /** Adds an address: `192.168.1.1/24`. */
+  /**
+   * Adds an address: `192.168.1.1/24`.
+   *
+   * @throws NetError ERR_NET_PREFIX when it is no prefix
+   * @throws VppObjectError ERR_VPP_OBJECT_REFUSED when it, or another interface of the table, has it
+   */
   addAddress(prefix: string): Promise<void> {
     return this.#address(prefix, true);
   }
 
+  /**
+   * Deletes an address, given with its prefix length.
+   *
+   * @throws VppObjectError ERR_VPP_OBJECT_REFUSED when it has no such address
+   */
   deleteAddress(prefix: string): Promise<void> {
     return this.#address(prefix, false);
   }
@@ -184,7 +228,31 @@ export class Interface {
     await this.request('sw_interface_add_del_address', { is_add: isAdd, del_all: false, prefix }, doing);
   }
 
-  /** Makes its addresses exactly these: adds what is missing, deletes what is not among them. Link-local ones stay. */
+  /**
+   * Makes its addresses exactly these: adds what is missing, deletes what is not among them. Link-local ones stay.
+   *
+   * @example
+   * ```ts
+   * import assert from 'node:assert/strict';
+   * import { openVpp } from 'node-vpp/vpp';
+   *
+   * const vpp = await openVpp({ socket: process.env.VPP_SOCKET ?? '/run/vpp/api.sock' });
+   * const lan = await vpp.loopbacks.create();
+   * await lan.addAddress('10.17.0.1/24');
+   * assert.deepEqual(await lan.ensureAddresses(['10.17.1.1/24']), { added: ['10.17.1.1/24'], deleted: ['10.17.0.1/24'] });
+   * assert.deepEqual(await lan.addresses(), ['10.17.1.1/24']);
+   * const other = await vpp.loopbacks.create({ unnumbered: lan });
+   * assert.equal(await other.unnumbered(), lan);
+   * await other.setUnnumbered(undefined);
+   * await lan.deleteAddress('10.17.1.1/24');
+   * await vpp.tables.ensure({ id: 917 });
+   * await lan.setTable(917, 'ip4');
+   * assert.deepEqual(await lan.table(), { ip4: 917, ip6: 0 });
+   * for (const itf of [other, lan]) await itf.delete();
+   * await vpp.tables.delete(917);
+   * await vpp.close();
+   * ```
+   */
   async ensureAddresses(prefixes: readonly string[]): Promise<{ added: string[]; deleted: string[] }> {
     const wanted = new Set(prefixes.map(normalizePrefix));
     const held = new Set(await this.addresses());
@@ -226,7 +294,11 @@ export class Interface {
     return { ip4: four.vrf_id, ip6: six.vrf_id };
   }
 
-  /** Moves it to a VRF table, in one family or both. It must have no address of that family. */
+  /**
+   * Moves it to a VRF table, in one family or both. It must have no address of that family.
+   *
+   * @throws VppObjectError ERR_VPP_OBJECT_REFUSED when it has, or there is no such table
+   */
   async setTable(table: number, family: 'ip4' | 'ip6' | 'both' = 'both'): Promise<void> {
     for (const isIpv6 of [false, true]) {
       if (family === (isIpv6 ? 'ip4' : 'ip6')) continue;
@@ -251,7 +323,24 @@ export class Interface {
     await this.request('sw_interface_set_promisc', { promisc_on: on }, `set promiscuous ${on ? 'on' : 'off'}`);
   }
 
-  /** How its queues are served: one, or all. */
+  /**
+   * How its queues are served: one, or all.
+   *
+   * @example
+   * ```ts
+   * import assert from 'node:assert/strict';
+   * import { openVpp } from 'node-vpp/vpp';
+   *
+   * const vpp = await openVpp({ socket: process.env.VPP_SOCKET ?? '/run/vpp/api.sock' });
+   * const tap = await vpp.taps.create({ hostName: 'doc-queues', up: true });
+   * await tap.setRxMode('adaptive');
+   * await tap.setRxPlacement(0, 'main');
+   * assert.equal((await tap.rxPlacement())[0]?.worker, 'main');
+   * await tap.setPromiscuous(true);
+   * await tap.delete();
+   * await vpp.close();
+   * ```
+   */
   async setRxMode(mode: RxMode, queue?: number): Promise<void> {
     const fields = { queue_id_valid: queue !== undefined, queue_id: queue ?? 0, mode: rxModes.indexOf(mode) };
     await this.request('sw_interface_set_rx_mode', fields, `set the rx mode ${mode}`);
@@ -276,7 +365,25 @@ export class Interface {
     }));
   }
 
-  /** What happens to the VLAN tags of its packets when it is bridged or cross-connected. */
+  /**
+   * What happens to the VLAN tags of its packets when it is bridged or cross-connected.
+   *
+   * @throws ArgumentRangeError for an operation that VPP does not have
+   *
+   * @example
+   * ```ts
+   * import assert from 'node:assert/strict';
+   * import { openVpp } from 'node-vpp/vpp';
+   *
+   * const vpp = await openVpp({ socket: process.env.VPP_SOCKET ?? '/run/vpp/api.sock' });
+   * const trunk = await vpp.loopbacks.create({ up: true });
+   * const vlan = await vpp.subInterfaces.create(trunk, { vlan: 10 });
+   * await vlan.setTagRewrite({ op: 'pop-1' });
+   * assert.equal((await vlan.refresh()).tagRewrite?.op, 'pop-1');
+   * for (const itf of [vlan, trunk]) await itf.delete();
+   * await vpp.close();
+   * ```
+   */
   async setTagRewrite(rewrite: TagRewrite): Promise<void> {
     const { op, dot1q = true, tag1 = 0, tag2 = 0 } = rewrite;
     const number = tagRewriteOps.indexOf(op);
@@ -291,7 +398,29 @@ export class Interface {
     await this.request('sw_interface_clear_stats', {}, 'clear its counters');
   }
 
-  /** Its counters, read in place from the stats segment: `openVpp({ statsSocket })`. */
+  /**
+   * Its counters (packets, bytes), read in place from the stats segment: `openVpp({ statsSocket })`.
+   *
+   * @throws VppObjectError ERR_VPP_OBJECT_REFUSED when the stats segment is not known
+   *
+   * @example
+   * ```ts
+   * import assert from 'node:assert/strict';
+   * import { mkdtempSync, rmSync } from 'node:fs';
+   * import { startDataplane } from 'node-vpp/dataplane';
+   * import { openVpp } from 'node-vpp/vpp';
+   *
+   * const at = mkdtempSync('/tmp/doc-counters-');
+   * const dataplane = await startDataplane({ apiSocket: `${at}/api.sock`, statsSocket: `${at}/stats.sock` });
+   * const vpp = await openVpp({ socket: dataplane.apiSocket, statsSocket: dataplane.statsSocket });
+   * const lan = await vpp.loopbacks.create({ up: true });
+   * assert.deepEqual((await lan.counters()).rx, { packets: 0, bytes: 0 });
+   * await lan.clearCounters();
+   * await vpp.close();
+   * await dataplane.close();
+   * rmSync(at, { recursive: true });
+   * ```
+   */
   async counters(): Promise<InterfaceCounters> {
     this.#mustLive('read its counters');
     const values = await this.#all.counterReader.read(this.index, this.toString());

@@ -27,7 +27,26 @@ export type Deleter = (itf: Interface) => Promise<void>;
 
 type Row = RowOf<'sw_interface_dump'>;
 
-/** The interfaces of a VPP: `vpp.interfaces`. */
+/**
+ * The interfaces of a VPP: `vpp.interfaces`.
+ *
+ * @example
+ * ```ts
+ * import assert from 'node:assert/strict';
+ * import { openVpp } from 'node-vpp/vpp';
+ *
+ * const vpp = await openVpp({ socket: process.env.VPP_SOCKET ?? '/run/vpp/api.sock' });
+ * const lan = await vpp.loopbacks.create({ instance: 916 });
+ * assert.equal(await vpp.interfaces.adopt('loop916', { tag: 'doc-lan', up: true }), lan);
+ * assert.ok((await vpp.interfaces.list()).includes(lan));
+ * for (const ref of ['loop916', 'doc-lan', lan.index]) assert.equal(await vpp.interfaces.get(ref), lan);
+ * assert.equal(await vpp.interfaces.byTag('doc-lan'), lan);
+ * assert.equal(await vpp.interfaces.find('nowhere'), undefined);
+ * await assert.rejects(vpp.interfaces.get('nowhere'), { code: 'ERR_VPP_OBJECT_MISSING' });
+ * await lan.delete();
+ * await vpp.close();
+ * ```
+ */
 export class Interfaces {
   readonly #core: Core;
   readonly #handles = new Map<number, Interface>();
@@ -68,7 +87,11 @@ export class Interfaces {
     throw new VppObjectError('ERR_VPP_OBJECT_MISSING', `interface ${String(ref)}`, `VPP has no interface of ${what}`);
   }
 
-  /** As `get`; undefined when there is none. */
+  /**
+   * As `get`; undefined when there is none.
+   *
+   * @throws VppObjectError ERR_VPP_OBJECT_AMBIGUOUS; ERR_VPP_OBJECT_GONE for a handle whose interface is gone
+   */
   async find(ref: InterfaceRef): Promise<Interface | undefined> {
     if (ref instanceof Interface) return ref.mustLive('use it');
     if (typeof ref === 'number') return this.#byIndex(ref);
@@ -81,7 +104,11 @@ export class Interfaces {
     return named === undefined ? this.byTag(ref) : this.learn(named);
   }
 
-  /** The interface that has this tag. */
+  /**
+   * The interface that has this tag; undefined when there is none.
+   *
+   * @throws VppObjectError ERR_VPP_OBJECT_AMBIGUOUS when several have it
+   */
   async byTag(tag: string): Promise<Interface | undefined> {
     const tagged = (await this.list()).filter((itf) => itf.tag === tag);
     if (tagged.length > 1) {
@@ -116,6 +143,20 @@ export class Interfaces {
   /**
    * Changes from now on, as they come: `for await (const change of vpp.interfaces.watch())`. Leaving the loop ends it.
    * After VPP was restarted there is one `restarted`; what there is then has to be listed.
+   *
+   * @example
+   * ```ts
+   * import assert from 'node:assert/strict';
+   * import { openVpp } from 'node-vpp/vpp';
+   *
+   * const vpp = await openVpp({ socket: process.env.VPP_SOCKET ?? '/run/vpp/api.sock' });
+   * const watch = vpp.interfaces.watch();
+   * const lan = await vpp.loopbacks.create({ tag: 'doc-watched' });
+   * for await (const change of watch) if (change.type === 'added' && change.interface === lan) break;
+   * assert.equal(watch.ended, true);
+   * await lan.delete();
+   * await vpp.close();
+   * ```
    */
   watch(options: { signal?: AbortSignal } = {}): InterfaceWatch {
     const watch = new InterfaceWatch(() => this.#watches.delete(watch), options.signal);
@@ -123,7 +164,29 @@ export class Interfaces {
     return watch;
   }
 
-  /** All interfaces with their counters, these as they are at one moment; `openVpp({ statsSocket })`. */
+  /**
+   * All interfaces with their counters, these as they are at one moment; `openVpp({ statsSocket })`.
+   *
+   * @throws VppObjectError ERR_VPP_OBJECT_REFUSED when the stats segment is not known
+   *
+   * @example
+   * ```ts
+   * import assert from 'node:assert/strict';
+   * import { mkdtempSync, rmSync } from 'node:fs';
+   * import { startDataplane } from 'node-vpp/dataplane';
+   * import { openVpp } from 'node-vpp/vpp';
+   *
+   * const at = mkdtempSync('/tmp/doc-counters-');
+   * const dataplane = await startDataplane({ apiSocket: `${at}/api.sock`, statsSocket: `${at}/stats.sock` });
+   * const vpp = await openVpp({ socket: dataplane.apiSocket, statsSocket: dataplane.statsSocket });
+   * const lan = await vpp.loopbacks.create({ up: true });
+   * const all = await vpp.interfaces.listWithCounters();
+   * assert.equal(all.find((one) => one.interface === lan)?.counters.drops, 0);
+   * await vpp.close();
+   * await dataplane.close();
+   * rmSync(at, { recursive: true });
+   * ```
+   */
   async listWithCounters(): Promise<CountedInterface[]> {
     const all = await this.list();
     const counters = await this.counterReader.readAll('interfaces');

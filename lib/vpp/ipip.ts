@@ -38,7 +38,24 @@ export interface IpipInfo {
   readonly instance: number;
 }
 
-/** `vpp.ipip` */
+/**
+ * `vpp.ipip`
+ *
+ * @example
+ * ```ts
+ * import assert from 'node:assert/strict';
+ * import { openVpp } from 'node-vpp/vpp';
+ *
+ * const vpp = await openVpp({ socket: process.env.VPP_SOCKET ?? '/run/vpp/api.sock' });
+ * const ends = { source: '10.7.0.1', destination: '10.7.0.2' };
+ * const tunnel = await vpp.ipip.create({ ...ends, dscp: 10, tag: 'doc-ipip' });
+ * assert.equal(await vpp.ipip.ensure(ends), tunnel);
+ * assert.equal((await vpp.ipip.list())[0]?.dscp, 10);
+ * await assert.rejects(vpp.ipip.ensure({ ...ends, dscp: 11 }), { code: 'ERR_VPP_OBJECT_DIFFERS' });
+ * await tunnel.delete();
+ * await vpp.close();
+ * ```
+ */
 export class Ipips {
   readonly #core: Core;
   readonly #interfaces: Interfaces;
@@ -51,6 +68,7 @@ export class Ipips {
     });
   }
 
+  /** All IP in IP tunnels. */
   async list(): Promise<IpipInfo[]> {
     const [rows, all] = await Promise.all([
       this.#core.rows('ipip_tunnel_dump', { sw_if_index: NO_INDEX }, 'ipip tunnels'),
@@ -73,6 +91,11 @@ export class Ipips {
     });
   }
 
+  /**
+   * Makes a tunnel.
+   *
+   * @throws VppObjectError ERR_VPP_OBJECT_REFUSED when there is one already, or the table of the outer packets is not there
+   */
   async create(options: IpipOptions): Promise<Interface> {
     const { source, destination = source.includes(':') ? '::' : '0.0.0.0', mode = 'point-to-point', ...rest } = options;
     const { encapTable = 0, dscp = 0, copyFlags = 0, instance = NO_INDEX, ...settings } = rest;

@@ -14,7 +14,26 @@ export interface L3xcInfo {
   readonly paths: readonly HeldPath[];
 }
 
-/** `vpp.l3xc` */
+/**
+ * `vpp.l3xc`
+ *
+ * @throws VppFeatureError ERR_VPP_FEATURE_MISSING, from every method, when l3xc_plugin.so is not loaded
+ *
+ * @example
+ * ```ts
+ * import assert from 'node:assert/strict';
+ * import { openVpp } from 'node-vpp/vpp';
+ *
+ * const vpp = await openVpp({ socket: process.env.VPP_SOCKET ?? '/run/vpp/api.sock' });
+ * const [lan, wan] = [await vpp.loopbacks.create(), await vpp.loopbacks.create({ addresses: ['10.8.0.1/24'], up: true })];
+ * await vpp.l3xc.set(lan, { via: '10.8.0.9', interface: wan });
+ * assert.equal(await vpp.l3xc.ensure(lan, { via: '10.8.0.9', interface: wan }), false);
+ * assert.equal((await vpp.l3xc.list())[0]?.interfaceIndex, lan.index);
+ * await vpp.l3xc.delete(lan);
+ * for (const itf of [lan, wan]) await itf.delete();
+ * await vpp.close();
+ * ```
+ */
 export class L3xc {
   readonly #core: Core;
   readonly #interfaces: Interfaces;
@@ -24,6 +43,7 @@ export class L3xc {
     this.#interfaces = interfaces;
   }
 
+  /** All cross-connects, one for each interface and family. */
   async list(): Promise<L3xcInfo[]> {
     const rows = await this.#core.rows('l3xc_dump', { sw_if_index: NO_INDEX }, 'l3 cross-connects');
     return rows.map(({ l3xc }) => ({
@@ -66,6 +86,11 @@ export class L3xc {
     return { on, wire, isIp6: family === 'ip6' };
   }
 
+  /**
+   * Ends it: packets are routed again. Default family `ip4`.
+   *
+   * @throws VppObjectError ERR_VPP_OBJECT_REFUSED when there is none
+   */
   async delete(itf: InterfaceRef, options: { family?: 'ip4' | 'ip6' } = {}): Promise<void> {
     const on = await this.#interfaces.get(itf);
     await on.request('l3xc_del', { is_ip6: options.family === 'ip6' }, 'delete its l3 cross-connect');

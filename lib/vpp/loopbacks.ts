@@ -27,6 +27,8 @@ export interface LoopbackOptions extends InterfaceSettings {
  * const vpp = await openVpp({ socket: process.env.VPP_SOCKET ?? '/run/vpp/api.sock' });
  * const lan = await vpp.loopbacks.create({ addresses: ['10.1.0.1/24'], up: true });
  * assert.deepEqual(await lan.addresses(), ['10.1.0.1/24']);
+ * const bvi = await vpp.loopbacks.createBvi({ tag: 'doc-bvi' });
+ * await bvi.delete();
  * await lan.delete();
  * await vpp.close();
  * ```
@@ -51,6 +53,11 @@ export class Loopbacks {
     return (await this.#interfaces.list()).filter((itf) => isLoopback(itf));
   }
 
+  /**
+   * Makes a loopback.
+   *
+   * @throws VppObjectError ERR_VPP_OBJECT_REFUSED when the instance is taken, or VPP refuses a setting: then none is left
+   */
   async create(options: LoopbackOptions = {}): Promise<Interface> {
     const { instance, ...settings } = options;
     const { mac = ZERO_MAC, ...rest } = settings;

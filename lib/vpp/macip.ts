@@ -40,6 +40,16 @@ const ALL_BITS = 'ff:ff:ff:ff:ff:ff';
  * Reads a rule; two where `any` is of both families.
  *
  * @throws VppTextError `ERR_VPP_RULE`
+ *
+ * @example
+ * ```ts
+ * import assert from 'node:assert/strict';
+ * import { formatMacipRule, parseMacipRule } from 'node-vpp/vpp';
+ *
+ * const [rule] = parseMacipRule('permit 02:fe:00:00:00:01 10.0.0.1');
+ * assert.equal(rule?.prefix, '10.0.0.1/32');
+ * assert.equal(formatMacipRule(rule), 'permit 02:fe:00:00:00:01 10.0.0.1');
+ * ```
  */
 export function parseMacipRule(text: string): MacipRule[] {
   const refuse = (problem: string): never => {
@@ -86,6 +96,11 @@ export function formatMacipRule({ action, mac, mask, prefix }: MacipRule): strin
  * const vpp = await openVpp({ socket: process.env.VPP_SOCKET ?? '/run/vpp/api.sock' });
  * await vpp.macip.ensure({ tag: 'doc-hosts', rules: ['permit 02:fe:00:00:00:01 10.0.0.1'] });
  * assert.equal((await vpp.macip.get('doc-hosts')).rules.length, 1);
+ * const lan = await vpp.loopbacks.create();
+ * assert.equal(await vpp.macip.apply(lan, 'doc-hosts'), true);
+ * assert.equal((await vpp.macip.applied()).get(lan.index), await vpp.macip.of(lan));
+ * await vpp.macip.apply(lan, undefined);
+ * await lan.delete();
  * await vpp.macip.delete('doc-hosts');
  * await vpp.close();
  * ```
@@ -99,6 +114,7 @@ export class Macips {
     this.#interfaces = interfaces;
   }
 
+  /** All MACIP ACLs, their rules as objects and in text. */
   async list(): Promise<MacipInfo[]> {
     const rows = await this.#core.rows('macip_acl_dump', { acl_index: NO_INDEX }, 'MACIP ACLs');
     return rows.map((row) => {
@@ -112,6 +128,11 @@ export class Macips {
     });
   }
 
+  /**
+   * One by index or tag.
+   *
+   * @throws VppObjectError ERR_VPP_OBJECT_MISSING, or ERR_VPP_OBJECT_AMBIGUOUS when several have the tag
+   */
   async get(ref: number | string): Promise<MacipInfo> {
     const found = (await this.list()).filter(({ index, tag }) =>
       typeof ref === 'number' ? index === ref : tag === ref,
@@ -147,6 +168,11 @@ export class Macips {
     return (await this.#core.request('macip_acl_add_replace', fields, `MACIP ACL ${tag}`, doing)).acl_index;
   }
 
+  /**
+   * Deletes one, and takes it off the interfaces it is on.
+   *
+   * @throws VppObjectError ERR_VPP_OBJECT_MISSING when there is none of this tag
+   */
   async delete(ref: number | string): Promise<void> {
     const index = typeof ref === 'number' ? ref : (await this.get(ref)).index;
     await this.#core.request('macip_acl_del', { acl_index: index }, `MACIP ACL ${ref}`, 'delete it');

@@ -53,7 +53,27 @@ export interface MemifInfo {
   readonly connected: boolean;
 }
 
-/** `vpp.memif` */
+/**
+ * `vpp.memif`
+ *
+ * @throws VppFeatureError ERR_VPP_FEATURE_MISSING, from every method, when memif_plugin.so is not loaded
+ *
+ * @example
+ * ```ts
+ * import assert from 'node:assert/strict';
+ * import { openVpp } from 'node-vpp/vpp';
+ *
+ * const vpp = await openVpp({ socket: process.env.VPP_SOCKET ?? '/run/vpp/api.sock' });
+ * const socket = '/tmp/doc-memif.sock';
+ * const memif = await vpp.memif.create({ socket, id: 3, role: 'server', ringSize: 512, tag: 'doc-link', up: true });
+ * assert.equal((await vpp.memif.list())[0]?.connected, false);
+ * assert.ok([...(await vpp.memif.sockets()).values()].includes(socket));
+ * assert.equal(await vpp.memif.ensure({ socket, id: 3, role: 'server' }), memif);
+ * await memif.delete();
+ * assert.ok(![...(await vpp.memif.sockets()).values()].includes(socket));
+ * await vpp.close();
+ * ```
+ */
 export class Memifs {
   readonly #core: Core;
   readonly #interfaces: Interfaces;
@@ -73,6 +93,7 @@ export class Memifs {
     return new Map(rows.map(({ socket_id: id, socket_filename: path }) => [id, path]));
   }
 
+  /** All memif interfaces, with the paths of their sockets; `ringSize` in packets, `bufferSize` in bytes. */
   async list(): Promise<MemifInfo[]> {
     const [sockets, rows, all] = await Promise.all([
       this.sockets(),
@@ -99,6 +120,9 @@ export class Memifs {
   }
 
   /**
+   * Makes an interface, and its socket in VPP when it is new there.
+   *
+   * @throws VppObjectError ERR_VPP_OBJECT_REFUSED when the id is taken on this socket, or VPP refuses a size
    * @throws VppObjectError ERR_VPP_OBJECT_UNSAFE for the mode punt-inject, whose creation ends VPP 26.06
    */
   async create(options: MemifOptions = {}): Promise<Interface> {

@@ -85,7 +85,37 @@ const twiceFlags = (twice: 'always' | 'self' | undefined): number =>
 const twiceOf = (flags: number): { twice?: 'always' | 'self' } =>
   (flags & Flag.twice) !== 0 ? { twice: 'always' } : (flags & Flag.selfTwice) !== 0 ? { twice: 'self' } : {};
 
-/** What `vpp.nat44` can do with mappings. */
+/**
+ * What `vpp.nat44` can do with mappings.
+ *
+ * @example
+ * ```ts
+ * import assert from 'node:assert/strict';
+ * import { openVpp } from 'node-vpp/vpp';
+ *
+ * const vpp = await openVpp({ socket: process.env.VPP_SOCKET ?? '/run/vpp/api.sock' });
+ * await vpp.nat44.ensureEnabled();
+ * await vpp.nat44.addPool({ first: '203.0.113.1', last: '203.0.113.2' });
+ * const web = { local: '10.0.0.9', localPort: 8080, external: '203.0.113.1', externalPort: 80, protocol: 'tcp' } as const;
+ * await vpp.nat44.addMapping(web);
+ * assert.equal(await vpp.nat44.ensureMapping(web), false);
+ * assert.equal((await vpp.nat44.mappings())[0]?.local, '10.0.0.9');
+ * await vpp.nat44.deleteMapping(web);
+ * const same = { address: '203.0.113.1', protocol: 'udp', port: 4500 } as const;
+ * await vpp.nat44.addIdentity(same);
+ * assert.equal((await vpp.nat44.identities())[0]?.port, 4500);
+ * await vpp.nat44.deleteIdentity(same);
+ * const backends = ['10.0.0.1', '10.0.0.2'].map((address) => ({ address, port: 443, weight: 50 }));
+ * const balancer = { external: '203.0.113.2', port: 443, protocol: 'tcp', backends } as const;
+ * await vpp.nat44.addBalancer(balancer);
+ * await vpp.nat44.setBackend(balancer, { address: '10.0.0.3', port: 443, weight: 10 });
+ * const [held] = await vpp.nat44.balancers();
+ * assert.equal(held?.backends.length, 3);
+ * await vpp.nat44.deleteBalancer(held);
+ * await vpp.nat44.disable();
+ * await vpp.close();
+ * ```
+ */
 export class Nat44Mappings {
   readonly #core: Core;
   readonly #interfaces: Interfaces;
@@ -117,6 +147,12 @@ export class Nat44Mappings {
     });
   }
 
+  /**
+   * Adds a static mapping.
+   *
+   * @throws ArgumentTypeError when it has both external and externalInterface, or neither
+   * @throws VppObjectError ERR_VPP_OBJECT_REFUSED when the outside end is taken
+   */
   async addMapping(mapping: Nat44Mapping): Promise<void> {
     await this.#mapping(mapping, true);
   }
@@ -147,6 +183,11 @@ export class Nat44Mappings {
     return true;
   }
 
+  /**
+   * Deletes a static mapping: as it was added, or as `mappings` gives it.
+   *
+   * @throws VppObjectError ERR_VPP_OBJECT_REFUSED when there is none
+   */
   async deleteMapping(mapping: Nat44Mapping): Promise<void> {
     await this.#mapping(mapping, false);
   }
@@ -183,6 +224,7 @@ export class Nat44Mappings {
     } else await this.#core.request('nat44_add_del_static_mapping', fields, object, doing);
   }
 
+  /** Addresses and ports that are not translated. */
   async identities(): Promise<(Nat44Identity & { readonly table: number })[]> {
     const rows = await this.#core.rows('nat44_identity_mapping_dump', {}, NAT);
     return rows.map((row) => ({
@@ -193,10 +235,20 @@ export class Nat44Mappings {
     }));
   }
 
+  /**
+   * Leaves an address, or one port of it, untranslated.
+   *
+   * @throws VppObjectError ERR_VPP_OBJECT_REFUSED with what VPP said; ERR_VPP_OBJECT_MISSING when an interface is not there
+   */
   async addIdentity(identity: Nat44Identity): Promise<void> {
     await this.#identity(identity, true);
   }
 
+  /**
+   * Translates it again.
+   *
+   * @throws VppObjectError ERR_VPP_OBJECT_REFUSED when there is none
+   */
   async deleteIdentity(identity: Nat44Identity): Promise<void> {
     await this.#identity(identity, false);
   }
@@ -238,10 +290,21 @@ export class Nat44Mappings {
     }));
   }
 
+  /**
+   * Adds a mapping to several hosts inside, chosen by weight.
+   *
+   * @throws ArgumentTypeError for less than two backends
+   * @throws VppObjectError ERR_VPP_OBJECT_REFUSED when the outside end is taken
+   */
   async addBalancer(balancer: Nat44Balancer): Promise<void> {
     await this.#balancer(balancer, true);
   }
 
+  /**
+   * Deletes a load-balanced mapping: as it was added, or as `balancers` gives it.
+   *
+   * @throws VppObjectError ERR_VPP_OBJECT_REFUSED when there is none
+   */
   async deleteBalancer(balancer: Nat44Balancer): Promise<void> {
     await this.#balancer(balancer, false);
   }

@@ -99,6 +99,28 @@ const FEATURE_ALREADY_DISABLED = -169;
  * await vpp.nat44.ensureEnabled();
  * await vpp.nat44.ensurePool({ first: '203.0.113.1' });
  * assert.equal((await vpp.nat44.pools())[0]?.first, '203.0.113.1');
+ * await vpp.nat44.setTimeouts({ udp: 100 });
+ * await vpp.nat44.setForwarding(true);
+ * const { forwarding, timeouts } = await vpp.nat44.config();
+ * assert.deepEqual([forwarding, timeouts.udp], [true, 100]);
+ * const [lan, wan] = [await vpp.loopbacks.create(), await vpp.loopbacks.create()];
+ * assert.equal(await vpp.nat44.setInside(lan), true);
+ * assert.equal(await vpp.nat44.setOutside(wan), true);
+ * assert.equal((await vpp.nat44.interfaces()).length, 2);
+ * await vpp.nat44.addInterfacePool(wan);
+ * assert.equal((await vpp.nat44.interfacePools())[0]?.interfaceIndex, wan.index);
+ * await vpp.nat44.deleteInterfacePool(wan);
+ * for (const user of await vpp.nat44.users()) {
+ *   for (const session of await vpp.nat44.sessions(user)) await vpp.nat44.deleteSession(session, user.table);
+ * }
+ * await vpp.nat44.setInside(lan, false);
+ * await vpp.nat44.setOutside(wan, false);
+ * await vpp.nat44.setOutput(wan);
+ * await vpp.nat44.setOutput(wan, false);
+ * await vpp.nat44.setTimeouts({ udp: 300 });
+ * await vpp.nat44.setForwarding(false);
+ * await vpp.nat44.deletePool({ first: '203.0.113.1' });
+ * for (const itf of [lan, wan]) await itf.delete();
  * await vpp.nat44.disable();
  * await vpp.close();
  * ```
@@ -160,6 +182,7 @@ export class Nat44 extends Nat44Mappings {
     }
   }
 
+  /** Whether it is on, and its settings; timeouts in seconds. `sessions` is 0 when it is off. */
   async config(): Promise<Nat44Config> {
     const reply = await this.#core.request('nat44_show_running_config', {}, NAT, 'get its settings');
     const { timeouts } = reply;
@@ -178,10 +201,20 @@ export class Nat44 extends Nat44Mappings {
     };
   }
 
+  /**
+   * Whether packets without a session or mapping pass untranslated, instead of being dropped.
+   *
+   * @throws VppObjectError ERR_VPP_OBJECT_REFUSED with what VPP said
+   */
   async setForwarding(enable: boolean): Promise<void> {
     await this.#core.request('nat44_forwarding_enable_disable', { enable }, NAT, 'change forwarding');
   }
 
+  /**
+   * Timeouts of sessions in seconds; what is not named stays.
+   *
+   * @throws VppObjectError ERR_VPP_OBJECT_REFUSED with what VPP said
+   */
   async setTimeouts(timeouts: Partial<Nat44Timeouts>): Promise<void> {
     const { udp, tcpEstablished, tcpTransitory, icmp } = { ...(await this.config()).timeouts, ...timeouts };
     const fields = { udp, tcp_established: tcpEstablished, tcp_transitory: tcpTransitory, icmp };
@@ -254,6 +287,11 @@ export class Nat44 extends Nat44Mappings {
     return pools;
   }
 
+  /**
+   * Adds the addresses from `first` to `last`, both included; `ensurePool` adds those that are missing.
+   *
+   * @throws VppObjectError ERR_VPP_OBJECT_REFUSED when one is in a pool, or NAT44 is off
+   */
   async addPool(pool: Nat44Pool): Promise<void> {
     await this.#pool(pool, true);
   }
@@ -277,6 +315,11 @@ export class Nat44 extends Nat44Mappings {
     return added;
   }
 
+  /**
+   * Takes addresses out; static mappings with them stay.
+   *
+   * @throws VppObjectError ERR_VPP_OBJECT_REFUSED when one is in no pool
+   */
   async deletePool(pool: Nat44Pool): Promise<void> {
     await this.#pool(pool, false);
   }
@@ -305,12 +348,18 @@ export class Nat44 extends Nat44Mappings {
     return true;
   }
 
+  /**
+   * Takes the addresses of an interface out.
+   *
+   * @throws VppObjectError ERR_VPP_OBJECT_REFUSED with what VPP said; ERR_VPP_OBJECT_MISSING when an interface is not there
+   */
   async deleteInterfacePool(itf: InterfaceRef, options: { twice?: boolean } = {}): Promise<void> {
     const handle = await this.#interfaces.get(itf);
     const fields = { is_add: false, flags: options.twice === true ? Flag.twice : 0 };
     await handle.request('nat44_add_del_interface_addr', fields, 'stop taking its addresses for NAT44');
   }
 
+  /** The interfaces whose addresses are a pool. */
   async interfacePools(): Promise<{ interfaceIndex: number; twice: boolean }[]> {
     const rows = await this.#core.rows('nat44_interface_addr_dump', {}, NAT);
     return rows.map(({ sw_if_index: index, flags }) => ({
@@ -319,6 +368,7 @@ export class Nat44 extends Nat44Mappings {
     }));
   }
 
+  /** Hosts inside that have sessions, and how many. */
   async users(): Promise<Nat44User[]> {
     const rows = await this.#core.rows('nat44_user_dump', {}, NAT);
     return rows.map((row) => ({

@@ -52,6 +52,10 @@ export interface NeighborConfig {
  * await vpp.neighbors.ensure({ interface: lan, ip: '10.2.0.9', mac: '02:fe:00:00:00:09' });
  * assert.equal((await vpp.neighbors.list({ interface: lan }))[0]?.ip, '10.2.0.9');
  * await vpp.neighbors.delete(lan, '10.2.0.9');
+ * await vpp.neighbors.flush('ip4', lan);
+ * const config = await vpp.neighbors.config('ip4');
+ * await vpp.neighbors.setConfig('ip4', { ...config, recycle: true });
+ * await vpp.neighbors.setConfig('ip4', config);
  * await lan.delete();
  * await vpp.close();
  * ```
@@ -86,6 +90,11 @@ export class Neighbors {
     return all;
   }
 
+  /**
+   * Adds one, static unless `isStatic` is false; VPP keeps the flags of one that is there: `ensure` changes them.
+   *
+   * @throws VppObjectError ERR_VPP_OBJECT_REFUSED with what VPP said; ERR_VPP_OBJECT_MISSING when an interface is not there
+   */
   async add(neighbor: NeighborOptions): Promise<void> {
     await this.#addDel(true, neighbor);
   }
@@ -103,6 +112,11 @@ export class Neighbors {
     return true;
   }
 
+  /**
+   * Deletes one, whatever its MAC address.
+   *
+   * @throws VppObjectError ERR_VPP_OBJECT_REFUSED with what VPP said; ERR_VPP_OBJECT_MISSING when an interface is not there
+   */
   async delete(itf: InterfaceRef, ip: string): Promise<void> {
     await this.#addDel(false, { interface: itf, ip, mac: '00:00:00:00:00:00' });
   }
@@ -132,6 +146,7 @@ export class Neighbors {
     await this.#core.request('ip_neighbor_flush', fields, `${family} neighbors`, 'flush them');
   }
 
+  /** How many neighbours of a family VPP learns, and for how many seconds it keeps them (0: for ever). */
   async config(family: 'ip4' | 'ip6'): Promise<NeighborConfig> {
     const fields = { af: family === 'ip6' ? 1 : 0 };
     const reply = await this.#core.request(
@@ -143,6 +158,11 @@ export class Neighbors {
     return { maxNumber: reply.max_number, maxAgeSeconds: reply.max_age, recycle: reply.recycle };
   }
 
+  /**
+   * Changes what `config` gives, all three together.
+   *
+   * @throws VppObjectError ERR_VPP_OBJECT_REFUSED with what VPP said
+   */
   async setConfig(family: 'ip4' | 'ip6', config: NeighborConfig): Promise<void> {
     const { maxNumber, maxAgeSeconds, recycle } = config;
     const fields = { af: family === 'ip6' ? 1 : 0, max_number: maxNumber, max_age: maxAgeSeconds, recycle };

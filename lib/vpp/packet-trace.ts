@@ -45,7 +45,18 @@ export interface TracedPacket {
 
 const HEAD = /^(\d+):(\d\d):(\d\d):(\d+): (\S+)\s*$/;
 
-/** Reads one packet of `show trace`. */
+/**
+ * Reads one packet of `show trace`; lines before the first node are left out.
+ *
+ * @example
+ * ```ts
+ * import assert from 'node:assert/strict';
+ * import { parseTrace } from 'node-vpp/vpp';
+ *
+ * const [step] = parseTrace('00:00:12:345678: pg-input\n  stream 0, 64 bytes\n');
+ * assert.deepEqual(step, { time: 12.345678, node: 'pg-input', detail: 'stream 0, 64 bytes' });
+ * ```
+ */
 export function parseTrace(text: string): TraceStep[] {
   const steps: { time: number; node: string; lines: string[] }[] = [];
   for (const line of text.split('\n')) {
@@ -59,7 +70,26 @@ export function parseTrace(text: string): TraceStep[] {
   return steps.map(({ time, node, lines }) => ({ time, node, detail: lines.join('\n') }));
 }
 
-/** A trace that was started. */
+/**
+ * A trace that was started, by `vpp.trace`.
+ *
+ * @throws VppObjectError from every method: ERR_VPP_OBJECT_REFUSED with what VPP said
+ *
+ * @example
+ * ```ts
+ * import assert from 'node:assert/strict';
+ * import { openVpp } from 'node-vpp/vpp';
+ *
+ * const vpp = await openVpp({ socket: process.env.VPP_SOCKET ?? '/run/vpp/api.sock' });
+ * const trace = await vpp.trace({ node: 'pg-input', count: 10 });
+ * const ways = (await trace.packets()).map(({ steps }) => steps.map(({ node }) => node).join(' -> '));
+ * assert.ok(ways.every((way) => way.startsWith('pg-input')));
+ * await assert.rejects(trace.wait({ count: 1, timeoutMs: 1 }), { code: 'ERR_VPP_OBJECT_MISSING' });
+ * await trace.clear();
+ * assert.deepEqual(await trace.packets(), []);
+ * await vpp.close();
+ * ```
+ */
 export class PacketTrace {
   readonly #core: Core;
   readonly node: string;

@@ -16,7 +16,32 @@ export interface ProxyArpRange {
   readonly table?: number;
 }
 
-/** `vpp.proxyArp` */
+/**
+ * `vpp.proxyArp`
+ *
+ * @example
+ * ```ts
+ * import assert from 'node:assert/strict';
+ * import { openVpp } from 'node-vpp/vpp';
+ *
+ * const vpp = await openVpp({ socket: process.env.VPP_SOCKET ?? '/run/vpp/api.sock' });
+ * const lan = await vpp.loopbacks.create({ addresses: ['10.11.0.1/24', '2001:db8:11::1/64'], up: true });
+ * const range = { low: '10.11.0.100', high: '10.11.0.110' };
+ * await vpp.proxyArp.addRange(range);
+ * assert.equal(await vpp.proxyArp.ensureRange(range), false);
+ * assert.deepEqual(await vpp.proxyArp.ranges(), [{ ...range, table: 0 }]);
+ * await vpp.proxyArp.setInterface(lan, true);
+ * assert.deepEqual(await vpp.proxyArp.interfaces(), [lan.index]);
+ * await vpp.proxyArp.setInterface(lan, false);
+ * await vpp.proxyArp.deleteRange(range);
+ * await vpp.proxyArp.addNd(lan, '2001:db8:11::99');
+ * assert.equal(await vpp.proxyArp.ensureNd(lan, '2001:db8:11::99'), false);
+ * assert.deepEqual(await vpp.proxyArp.nd(), [{ interfaceIndex: lan.index, ip: '2001:db8:11::99' }]);
+ * await vpp.proxyArp.deleteNd(lan, '2001:db8:11::99');
+ * await lan.delete();
+ * await vpp.close();
+ * ```
+ */
 export class ProxyArp {
   readonly #core: Core;
   readonly #interfaces: Interfaces;
@@ -26,15 +51,22 @@ export class ProxyArp {
     this.#interfaces = interfaces;
   }
 
+  /** All ranges of IPv4 addresses that are answered for. */
   async ranges(): Promise<Required<ProxyArpRange>[]> {
     const rows = await this.#core.rows('proxy_arp_dump', {}, 'proxy ARP');
     return rows.map(({ proxy }) => ({ low: proxy.low, high: proxy.hi, table: proxy.table_id }));
   }
 
+  /**
+   * Answers ARP for the addresses from `low` to `high`, both included, where `setInterface` has switched it on.
+   *
+   * @throws VppObjectError ERR_VPP_OBJECT_REFUSED with what VPP said
+   */
   async addRange(range: ProxyArpRange): Promise<void> {
     await this.#range(range, true);
   }
 
+  /** Adds exactly this range unless it is there; true when something was to do. */
   async ensureRange(range: ProxyArpRange): Promise<boolean> {
     const { low, high, table = 0 } = range;
     if ((await this.ranges()).some((held) => held.low === low && held.high === high && held.table === table))
@@ -43,6 +75,11 @@ export class ProxyArp {
     return true;
   }
 
+  /**
+   * Deletes a range, which has to be exactly one that was added.
+   *
+   * @throws VppObjectError ERR_VPP_OBJECT_REFUSED when there is none
+   */
   async deleteRange(range: ProxyArpRange): Promise<void> {
     await this.#range(range, false);
   }
@@ -58,6 +95,11 @@ export class ProxyArp {
     return rows.map(({ sw_if_index: index }) => index);
   }
 
+  /**
+   * Whether this interface answers for the ranges of its table.
+   *
+   * @throws VppObjectError ERR_VPP_OBJECT_MISSING when there is no such interface
+   */
   async setInterface(itf: InterfaceRef, enable: boolean): Promise<void> {
     const on = await this.#interfaces.get(itf);
     await on.request('proxy_arp_intfc_enable_disable', { enable }, `switch proxy ARP ${enable ? 'on' : 'off'}`);
@@ -81,10 +123,16 @@ export class ProxyArp {
     return all;
   }
 
+  /**
+   * Answers neighbour solicitations for an IPv6 address on this interface.
+   *
+   * @throws VppObjectError ERR_VPP_OBJECT_REFUSED with what VPP said; ERR_VPP_OBJECT_MISSING when an interface is not there
+   */
   async addNd(itf: InterfaceRef, ip: string): Promise<void> {
     await this.#nd(itf, ip, true);
   }
 
+  /** Adds it unless it is there; true when something was to do. */
   async ensureNd(itf: InterfaceRef, ip: string): Promise<boolean> {
     const { index } = await this.#interfaces.get(itf);
     const wanted = normalizeIp(ip);
@@ -93,6 +141,11 @@ export class ProxyArp {
     return true;
   }
 
+  /**
+   * Stops answering for an IPv6 address.
+   *
+   * @throws VppObjectError ERR_VPP_OBJECT_REFUSED with what VPP said; ERR_VPP_OBJECT_MISSING when an interface is not there
+   */
   async deleteNd(itf: InterfaceRef, ip: string): Promise<void> {
     await this.#nd(itf, ip, false);
   }

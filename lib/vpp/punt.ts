@@ -51,7 +51,25 @@ const describe = (what: PuntWhat): string =>
       ? `punt of IP protocol ${what.ipProtocol}`
       : `punt of ${what.protocol} port ${what.port}`;
 
-/** `vpp.punt` */
+/**
+ * `vpp.punt`
+ *
+ * @example
+ * ```ts
+ * import assert from 'node:assert/strict';
+ * import { openVpp } from 'node-vpp/vpp';
+ *
+ * const vpp = await openVpp({ socket: process.env.VPP_SOCKET ?? '/run/vpp/api.sock' });
+ * assert.ok((await vpp.punt.reasons()).size > 0);
+ * await vpp.punt.setL4({ protocol: 'udp', port: 4500 });
+ * const [lan, wan] = [await vpp.loopbacks.create(), await vpp.loopbacks.create({ addresses: ['10.12.0.1/24'], up: true })];
+ * await vpp.punt.redirect({ rx: lan, via: '10.12.0.9', interface: wan });
+ * assert.equal((await vpp.punt.redirects())[0]?.rxIndex, lan.index);
+ * await vpp.punt.deleteRedirect({ rx: lan });
+ * for (const itf of [lan, wan]) await itf.delete();
+ * await vpp.close();
+ * ```
+ */
 export class Punt {
   readonly #core: Core;
   readonly #interfaces: Interfaces;
@@ -76,12 +94,31 @@ export class Punt {
   /**
    * Hands packets to a datagram socket that a program has bound at `path`. Resolves with the path of VPP's own socket,
    * to which the program sends. VPP must be started with `punt { socket … }`.
+   *
+   * @throws VppObjectError ERR_VPP_OBJECT_REFUSED when it was not
+   *
+   * @example
+   * ```ts
+   * import assert from 'node:assert/strict';
+   * import { openVpp } from 'node-vpp/vpp';
+   *
+   * const vpp = await openVpp({ socket: process.env.VPP_SOCKET ?? '/run/vpp/api.sock' });
+   * const ike = { protocol: 'udp', port: 500 } as const;
+   * assert.match(await vpp.punt.registerSocket(ike, '/tmp/doc-ike.sock'), /^\//);
+   * await vpp.punt.deregisterSocket(ike);
+   * await vpp.close();
+   * ```
    */
   async registerSocket(what: PuntWhat, path: string): Promise<string> {
     const fields = { header_version: 1, punt: wirePunt(what) as never, pathname: path };
     return (await this.#core.request('punt_socket_register', fields, describe(what), `hand it to ${path}`)).pathname;
   }
 
+  /**
+   * Stops handing these packets to a socket.
+   *
+   * @throws VppObjectError ERR_VPP_OBJECT_REFUSED when they are not handed to one
+   */
   async deregisterSocket(what: PuntWhat): Promise<void> {
     const fields = { punt: wirePunt(what) as never };
     await this.#core.request('punt_socket_deregister', fields, describe(what), 'take it back');
@@ -92,10 +129,12 @@ export class Punt {
     await this.#redirect(redirect, true);
   }
 
+  /** Ends the redirection of one interface (`rx`), or that of all; nothing when there is none. */
   async deleteRedirect(redirect: Pick<PuntRedirect, 'rx' | 'family'>): Promise<void> {
     await this.#redirect({ ...redirect, paths: [] }, false);
   }
 
+  /** All redirections of a family, default `ip4`; `rxIndex` undefined: of all interfaces. */
   async redirects(family: 'ip4' | 'ip6' = 'ip4'): Promise<{ rxIndex: number | undefined; paths: HeldPath[] }[]> {
     const fields = { sw_if_index: NO_INDEX, af: family === 'ip6' ? 1 : 0 };
     const rows = await this.#core.rows('ip_punt_redirect_v2_dump', fields, 'punt redirects');

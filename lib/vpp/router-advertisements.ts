@@ -54,7 +54,27 @@ export interface AdvertisementInfo {
   readonly prefixes: readonly Required<AdvertisedPrefix>[];
 }
 
-/** `vpp.routerAdvertisements` */
+/**
+ * `vpp.routerAdvertisements`
+ *
+ * @example
+ * ```ts
+ * import assert from 'node:assert/strict';
+ * import { openVpp } from 'node-vpp/vpp';
+ *
+ * const vpp = await openVpp({ socket: process.env.VPP_SOCKET ?? '/run/vpp/api.sock' });
+ * const lan = await vpp.loopbacks.create({ addresses: ['2001:db8:13::1/64'], up: true });
+ * await vpp.routerAdvertisements.set(lan, { managed: true, maxIntervalSeconds: 60, minIntervalSeconds: 40 });
+ * await vpp.routerAdvertisements.setPrefix(lan, { prefix: '2001:db8:13::/64', validSeconds: 3600, preferredSeconds: 1800 });
+ * const told = await vpp.routerAdvertisements.get(lan);
+ * assert.equal(told?.maxIntervalSeconds, 60);
+ * assert.equal(told.prefixes[0]?.validSeconds, 3600);
+ * assert.ok((await vpp.routerAdvertisements.list()).some(({ interfaceIndex }) => interfaceIndex === lan.index));
+ * await vpp.routerAdvertisements.deletePrefix(lan, '2001:db8:13::/64');
+ * await lan.delete();
+ * await vpp.close();
+ * ```
+ */
 export class RouterAdvertisements {
   readonly #core: Core;
   readonly #interfaces: Interfaces;
@@ -130,6 +150,11 @@ export class RouterAdvertisements {
     await on.request('sw_interface_ip6nd_ra_config', fields(false), 'change its router advertisements');
   }
 
+  /**
+   * Advertises a prefix, with lifetimes in seconds; default those of VPP, 30 and 7 days.
+   *
+   * @throws VppObjectError ERR_VPP_OBJECT_REFUSED when IPv6 is off there; ERR_VPP_OBJECT_MISSING when there is no such interface
+   */
   async setPrefix(itf: InterfaceRef, options: AdvertisedPrefix): Promise<void> {
     const on = await this.#interfaces.get(itf);
     const { prefix, autoconfigure = true, onLink = true, validSeconds, preferredSeconds } = options;
@@ -148,6 +173,11 @@ export class RouterAdvertisements {
     await on.request('sw_interface_ip6nd_ra_prefix', fields, `advertise ${prefix}`);
   }
 
+  /**
+   * Stops advertising a prefix.
+   *
+   * @throws VppObjectError ERR_VPP_OBJECT_REFUSED with what VPP said; ERR_VPP_OBJECT_MISSING when an interface is not there
+   */
   async deletePrefix(itf: InterfaceRef, prefix: string): Promise<void> {
     const on = await this.#interfaces.get(itf);
     const fields = {

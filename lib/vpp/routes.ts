@@ -99,7 +99,25 @@ export function pathsIn(route: Route): readonly RoutePath[] {
  * const vpp = await openVpp({ socket: process.env.VPP_SOCKET ?? '/run/vpp/api.sock' });
  * await vpp.routes.add({ prefix: '10.90.0.0/16', type: 'drop' });
  * assert.equal((await vpp.routes.get('10.90.0.0/16'))?.paths[0]?.type, 'drop');
+ * assert.equal((await vpp.routes.lookup('10.90.1.2'))?.prefix, '10.90.0.0/16');
+ * assert.ok((await vpp.routes.sources()).has('API'));
  * await vpp.routes.delete('10.90.0.0/16');
+ * const wan = await vpp.loopbacks.create({ addresses: ['10.91.0.1/24'], up: true });
+ * const way = (host: number) => ({ prefix: '10.92.0.0/16', via: `10.91.0.${host}`, interface: wan });
+ * await vpp.routes.addPaths(way(2));
+ * await vpp.routes.addPaths(way(3));
+ * await vpp.routes.deletePaths(way(2));
+ * assert.equal((await vpp.routes.get('10.92.0.0/16'))?.paths[0]?.via, '10.91.0.3');
+ * await vpp.routes.delete('10.92.0.0/16');
+ * await wan.delete();
+ * await vpp.tables.ensure({ id: 902 });
+ * const many = [1, 2, 3].map((n) => ({ prefix: `10.93.${n}.0/24`, type: 'drop' }) as const);
+ * assert.equal(await vpp.routes.addMany(many, { table: 902 }), 3);
+ * assert.equal(await vpp.routes.deleteMany(['10.93.3.0/24'], { table: 902 }), 1);
+ * const { added, unchanged } = await vpp.routes.sync(902, many);
+ * assert.deepEqual([added, unchanged], [1, 2]);
+ * await vpp.routes.sync(902, []);
+ * await vpp.tables.delete(902);
  * await vpp.close();
  * ```
  */

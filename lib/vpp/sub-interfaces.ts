@@ -52,7 +52,25 @@ function vlanNumber(vlan: number | 'any' | undefined, which: string): number {
   return vlan;
 }
 
-/** `vpp.subInterfaces` */
+/**
+ * `vpp.subInterfaces`
+ *
+ * @example
+ * ```ts
+ * import assert from 'node:assert/strict';
+ * import { openVpp } from 'node-vpp/vpp';
+ *
+ * const vpp = await openVpp({ socket: process.env.VPP_SOCKET ?? '/run/vpp/api.sock' });
+ * const trunk = await vpp.loopbacks.create({ up: true });
+ * const vlan = await vpp.subInterfaces.create(trunk, { vlan: 100, addresses: ['10.14.0.1/24'], up: true });
+ * assert.equal(vlan.name, `${trunk.name}.100`);
+ * const qinq = await vpp.subInterfaces.create(trunk, { id: 7, dot1ad: true, vlan: 10, innerVlan: 'any' });
+ * assert.equal(await vpp.subInterfaces.ensure(trunk, { vlan: 100 }), vlan);
+ * assert.equal((await vpp.subInterfaces.list(trunk)).length, 2);
+ * for (const itf of [qinq, vlan, trunk]) await itf.delete();
+ * await vpp.close();
+ * ```
+ */
 export class SubInterfaces {
   readonly #core: Core;
   readonly #interfaces: Interfaces;
@@ -70,6 +88,12 @@ export class SubInterfaces {
     );
   }
 
+  /**
+   * Makes a sub-interface. It goes up only while the interface it is on is.
+   *
+   * @throws ArgumentRangeError for a VLAN outside 1 … 4094, or one without a single VLAN and an id
+   * @throws VppObjectError ERR_VPP_OBJECT_REFUSED when the id or the tags are taken; ERR_VPP_OBJECT_MISSING when the parent is not there
+   */
   async create(parent: InterfaceRef, options: SubInterfaceOptions): Promise<Interface> {
     const { vlan, innerVlan, dot1ad: _d, exactMatch: _e, isDefault: _i, id = idOf(options), ...settings } = options;
     const outer = vlanNumber(vlan, 'vlan');

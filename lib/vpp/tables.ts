@@ -67,6 +67,10 @@ const describe = (family: string, id: number): string => `${family} table ${id}`
  * const vpp = await openVpp({ socket: process.env.VPP_SOCKET ?? '/run/vpp/api.sock' });
  * assert.equal(await vpp.tables.ensure({ id: 901, name: 'doc-red' }), true);
  * assert.equal(await vpp.tables.ensure({ id: 901, name: 'doc-red' }), false);
+ * await vpp.tables.setFlowHash(901, 'ip4', { source: true, destination: true, symmetric: true });
+ * await vpp.tables.flush(901, 'ip4');
+ * const fresh = await vpp.tables.allocate('ip4', 'doc-fresh');
+ * await vpp.tables.delete(fresh.id, { family: 'ip4' });
  * await vpp.tables.delete(901);
  * await vpp.close();
  * ```

@@ -61,7 +61,22 @@ export interface TapInfo {
   readonly tun: boolean;
 }
 
-/** `vpp.taps` */
+/**
+ * `vpp.taps`
+ *
+ * @example
+ * ```ts
+ * import assert from 'node:assert/strict';
+ * import { openVpp } from 'node-vpp/vpp';
+ *
+ * const vpp = await openVpp({ socket: process.env.VPP_SOCKET ?? '/run/vpp/api.sock' });
+ * const tap = await vpp.taps.create({ hostName: 'doc-tap0', hostIp4: '10.15.0.2/24', addresses: ['10.15.0.1/24'], up: true });
+ * assert.equal((await vpp.taps.list())[0]?.hostIp4, '10.15.0.2/24');
+ * assert.equal(await vpp.taps.ensure({ hostName: 'doc-tap0' }), tap);
+ * await tap.delete();
+ * await vpp.close();
+ * ```
+ */
 export class Taps {
   readonly #core: Core;
   readonly #interfaces: Interfaces;
@@ -79,6 +94,7 @@ export class Taps {
     await itf.request(isTap ? 'tap_delete_v2' : 'virtio_pci_delete', {}, 'delete it');
   }
 
+  /** All taps; ring sizes in packets, MTU in bytes. */
   async list(): Promise<TapInfo[]> {
     this.#core.newest('sw_interface_tap_v2_dump');
     const [rows, all] = await Promise.all([
@@ -106,6 +122,12 @@ export class Taps {
     });
   }
 
+  /**
+   * Makes a tap. VPP needs /dev/net/tun and /dev/vhost-net, and the right to use them.
+   *
+   * @throws VppObjectError ERR_VPP_OBJECT_REFUSED when it has not, or the number is taken
+   * @throws VppFeatureError ERR_VPP_FEATURE_MISSING when tap_plugin.so is not loaded
+   */
   async create(options: TapOptions = {}): Promise<Interface> {
     const { id = NO_INDEX, hostName, hostNamespace, hostBridge, hostMac, hostMtu, hostIp4, hostIp6, ...rest } = options;
     const {

@@ -30,7 +30,26 @@ export interface UrpfInfo {
   readonly table: number;
 }
 
-/** `vpp.urpf` */
+/**
+ * `vpp.urpf`
+ *
+ * @throws VppFeatureError ERR_VPP_FEATURE_MISSING, from every method, when urpf_plugin.so is not loaded
+ *
+ * @example
+ * ```ts
+ * import assert from 'node:assert/strict';
+ * import { openVpp } from 'node-vpp/vpp';
+ *
+ * const vpp = await openVpp({ socket: process.env.VPP_SOCKET ?? '/run/vpp/api.sock' });
+ * const wan = await vpp.loopbacks.create({ addresses: ['10.9.0.1/24'], up: true });
+ * await vpp.urpf.set(wan, 'strict');
+ * assert.equal(await vpp.urpf.ensure(wan, 'strict'), false);
+ * assert.equal((await vpp.urpf.list())[0]?.mode, 'strict');
+ * await vpp.urpf.set(wan, 'off');
+ * await wan.delete();
+ * await vpp.close();
+ * ```
+ */
 export class Urpf {
   readonly #core: Core;
   readonly #interfaces: Interfaces;
@@ -52,6 +71,12 @@ export class Urpf {
     }));
   }
 
+  /**
+   * Sets the check of one family and direction; `off` ends it.
+   *
+   * @throws VppObjectError ERR_VPP_OBJECT_REFUSED with what VPP said; ERR_VPP_OBJECT_MISSING when an interface is not there
+   * @throws VppFeatureError ERR_VPP_FEATURE_MISSING for a table in a VPP that cannot
+   */
   async set(itf: InterfaceRef, mode: UrpfMode, options: UrpfOptions = {}): Promise<void> {
     const on = await this.#interfaces.get(itf);
     const { family = 'ip4', direction = 'rx', table } = options;

@@ -118,22 +118,61 @@ export class Vpp {
     core.connection.on('reconnected', this.#onReconnected);
   }
 
-  /** VPP's version: `26.06-release`. */
+  /**
+   * VPP's version: `26.06-release`.
+   *
+   * @example
+   * ```ts
+   * import assert from 'node:assert/strict';
+   * import { openVpp } from 'node-vpp/vpp';
+   *
+   * const vpp = await openVpp({ socket: process.env.VPP_SOCKET ?? '/run/vpp/api.sock' });
+   * assert.match(await vpp.version(), /^\d\d\.\d\d/);
+   * assert.notEqual(await vpp.cli('show version'), '');
+   * await vpp.close();
+   * ```
+   */
   async version(): Promise<string> {
     return (await this.#core.request('show_version', {}, 'VPP', 'ask for its version')).version;
   }
 
-  /** Runs a command of VPP's own CLI, and gives what it prints. */
+  /**
+   * Runs a command of VPP's own CLI, and gives what it prints.
+   *
+   * @throws VppObjectError ERR_VPP_OBJECT_REFUSED when VPP does not know the command, or it fails
+   */
   async cli(command: string): Promise<string> {
     return (await this.#core.request('cli_inband', { cmd: command }, `command "${command}"`, 'run it')).reply;
   }
 
-  /** Starts to trace packets that an input node receives. */
+  /**
+   * Starts to trace packets that an input node receives.
+   *
+   * @throws VppObjectError ERR_VPP_OBJECT_REFUSED when there is no such node
+   * @throws VppFeatureError ERR_VPP_FEATURE_MISSING when tracedump_plugin.so is not loaded
+   */
   trace(request: TraceRequest): Promise<PacketTrace> {
     return startTrace(this.#core, request);
   }
 
-  /** Captures packets, and resolves with them when there are enough. */
+  /**
+   * Captures packets, and resolves with them when there are enough, or time (`durationMs`) is up.
+   *
+   * @throws VppObjectError ERR_VPP_OBJECT_REFUSED when another capture runs; ERR_VPP_OBJECT_MISSING when the file that VPP
+   * wrote cannot be read here, or the interface is not there
+   *
+   * @example
+   * ```ts
+   * import assert from 'node:assert/strict';
+   * import { openVpp } from 'node-vpp/vpp';
+   *
+   * const vpp = await openVpp({ socket: process.env.VPP_SOCKET ?? '/run/vpp/api.sock' });
+   * const { packets, pcapng } = await vpp.capture({ directions: ['rx'], count: 10, durationMs: 20 });
+   * assert.ok(packets.length <= 10);
+   * assert.equal(Buffer.from(pcapng).readUInt32LE(0), 0x0a0d0d0a, 'a pcapng file, for Wireshark');
+   * await vpp.close();
+   * ```
+   */
   capture(request: CaptureRequest = {}): Promise<Capture> {
     return capture(this.#core, this.interfaces, request);
   }

@@ -54,6 +54,10 @@ export interface VxlanInfo {
  * const vpp = await openVpp({ socket: process.env.VPP_SOCKET ?? '/run/vpp/api.sock' });
  * const tunnel = await vpp.vxlan.create({ source: '10.3.0.1', destination: '10.3.0.2', vni: 7 });
  * assert.equal((await vpp.vxlan.list())[0]?.vni, 7);
+ * const underlay = await vpp.loopbacks.create({ addresses: ['10.3.0.1/24'], up: true });
+ * await vpp.vxlan.setBypass(underlay);
+ * await vpp.vxlan.setBypass(underlay, false);
+ * await underlay.delete();
  * await tunnel.delete();
  * await vpp.close();
  * ```
@@ -71,6 +75,7 @@ export class Vxlans {
     });
   }
 
+  /** All VXLAN tunnels. */
   async list(): Promise<VxlanInfo[]> {
     const [rows, all] = await Promise.all([this.#rows(NO_INDEX), this.#interfaces.list()]);
     const byIndex = new Map(all.map((itf) => [itf.index, itf]));
@@ -99,6 +104,11 @@ export class Vxlans {
     }));
   }
 
+  /**
+   * Makes a tunnel between two addresses; ports are of UDP, default 4789.
+   *
+   * @throws VppObjectError ERR_VPP_OBJECT_REFUSED when there is one already, or the table of the outer packets is not there
+   */
   async create(options: VxlanOptions): Promise<Interface> {
     const { source, destination, vni, multicastInterface, encapTable = 0, sourcePort = 4789, ...rest } = options;
     const { destinationPort = 4789, instance = NO_INDEX, l3 = false, ...settings } = rest;

@@ -172,7 +172,9 @@ export class StandIn {
 
   #handlers(): void {
     this.#on('show_version', () => ({ program: 'vpe', version: `${this.server.schema.release}-release` }));
-    this.#on('cli_inband', ({ cmd }) => ({ reply: `${cmd as string}\n` }));
+    this.#on('cli_inband', ({ cmd }) => ({
+      reply: cmd === 'pcap trace status' ? 'pcap dispatch capture enabled: 0 of 10 pkts...\n' : `${cmd as string}\n`,
+    }));
     this.#on('sw_interface_dump', ({ sw_if_index: index, name_filter_valid: filtered, name_filter: filter }) => {
       const all = [...this.interfaces.values()];
       if (filtered) {
@@ -755,6 +757,9 @@ export class StandIn {
       name === 'pg-input' ? { retval: 0, node_index: 77 } : { retval: -87, node_index: NONE },
     );
     this.#on('trace_capture_packets', () => ok);
+    // Nothing is ever captured: VPP then says so when the capture is ended, and writes no file.
+    this.#on('pcap_trace_on', () => ok);
+    this.#on('pcap_trace_off', () => no(NO_SUCH_ENTRY));
     this.#on('trace_clear_capture', () => ((this.traces = []), ok));
     this.#on('trace_clear_cache', () => ok);
     this.#on('trace_v2_dump', ({ position, max }) =>
