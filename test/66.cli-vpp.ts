@@ -162,7 +162,7 @@ void t.test('a file is applied, and then there is no difference', async (t) => {
       t.match(first.out, /^\+ tables ip4 5\n/);
       const applied = await run('config', 'apply', path, ...at);
       t.equal(applied.code, 0, applied.err);
-      t.match(applied.out, /2[56] changes/);
+      t.match(applied.out, /23 changes/);
       const none = await run('config', 'diff', path, ...at);
       t.strictSame([none.code, none.out, none.err], [0, '', '']);
       const dump = join(folder(t), 'dump.yaml');
@@ -186,30 +186,26 @@ void t.test('a file is applied, and then there is no difference', async (t) => {
   }
 });
 
-// One line of `file` after the other is made another: [what, by what, the line of diff].
-const edits: readonly (readonly [from: string | RegExp, to: string, said: RegExp])[] = [
-  ['lan, mode: strict', 'lan, mode: loose', /^~ urpf lan ip4 rx: mode$/],
-  [', direction: tx, table: 0', ', direction: tx, table: 5', /^~ urpf guests ip4 tx: table$/],
-  ['high: 10.3.0.120', 'high: 10.3.0.130', /^\+ proxyArpRanges 10\.3\.0\.100-10\.3\.0\.130 in 0$/],
-  ['3:0::99', '3:0::98', /^\+ proxyNd 2001:db8:3::98 on lan$/],
-  ['managed: true', 'managed: false', /^~ routerAdvertisements lan: managed, lifetimeSeconds, prefixes$/],
-  ['lifetimeSeconds: 900', 'lifetimeSeconds: 0', /./],
-  ["prefix: '2001:db8:4::/64', autoconfigure: false", "prefix: '2001:db8:5::/64'", /./],
-  ['guests, paths: [{ via: 10.3.0.9', 'guests, paths: [{ via: 10.3.0.8', /^~ l3xc guests ip4: paths$/],
-  [', weight: 2 }', ', weight: 3 }', /^~ abf 1: paths, attachments$/],
-  ['{ interface: wan, priority: 5 }', '{ interface: port, priority: 7 }', /./],
-  [
-    'last: 203.0.113.3',
-    'last: 203.0.113.2',
-    /^~ nat44 nat44: mappings, balancers, identities, timeouts, forwarding, pools|^~ nat44 /,
-  ],
-  ['forwarding: true', 'forwarding: false', /./],
-  ['udp: 200', 'icmp: 30', /./],
+// `file` made another: what, by what.
+const edits: readonly (readonly [from: string | RegExp, to: string])[] = [
+  ['lan, mode: strict', 'lan, mode: loose'],
+  [', direction: tx, table: 0', ', direction: tx, table: 5'],
+  ['high: 10.3.0.120', 'high: 10.3.0.130'],
+  ['3:0::99', '3:0::98'],
+  ['managed: true', 'managed: false'],
+  ['lifetimeSeconds: 900', 'lifetimeSeconds: 0'],
+  ["prefix: '2001:db8:4::/64', autoconfigure: false", "prefix: '2001:db8:5::/64'"],
+  ['guests, paths: [{ via: 10.3.0.9', 'guests, paths: [{ via: 10.3.0.8'],
+  [', weight: 2 }', ', weight: 3 }'],
+  ['{ interface: wan, priority: 5 }', '{ interface: port, priority: 7 }'],
+  ['last: 203.0.113.3', 'last: 203.0.113.2'],
+  ['forwarding: true', 'forwarding: false'],
+  ['udp: 200', 'icmp: 30'],
   // The same inside end from another outside; and another inside end of the same outside.
-  ['externalPort: 22,', 'externalPort: 2222,', /./],
-  ['localPort: 8080', 'localPort: 8081', /./],
-  ['inside: [lan, guests]', 'inside: [guests]\n  outside: [lan]', /./],
-  [/ {2}identities: .*/, '', /./],
+  ['externalPort: 22,', 'externalPort: 2222,'],
+  ['localPort: 8080', 'localPort: 8081'],
+  ['inside: [lan, guests]', 'inside: [guests]\n  outside: [lan]'],
+  [/ {2}identities: .*/, ''],
 ];
 const extras = ['urpf', 'proxyArpRanges', 'proxyArpInterfaces', 'proxyNd', 'routerAdvertisements', 'l3xc', 'abf'];
 
@@ -229,27 +225,34 @@ void t.test('what differs is changed, and what only VPP has waits for --prune', 
       await good('apply');
       t.strictSame(await diff(), []);
       let text = file;
-      for (const [from, to, said] of edits) {
+      for (const [from, to] of edits) {
         const next = text.replace(from, to);
         t.not(next, text, String(from));
         text = next;
-        void said;
       }
       writeFileSync(path, text);
-      const lines = await diff();
-      for (const [from, , said] of edits)
-        t.ok(
-          lines.some((line) => said.test(line)),
-          `${from} is said: ${lines.join('; ')}`,
-        );
-      // Without --prune what is in the file is so, and what is beside it stays and is named.
-      await good('apply');
-      const left = [
+      const beside = [
         '- proxyArpRanges 10.3.0.100-10.3.0.120 in 0',
         '- proxyNd 2001:db8:3::99 on lan',
-        '- nat44 nat44: mappings wan:22 tcp, pools 203.0.113.3, inside lan',
+        '- nat44 nat44: pools 203.0.113.3, inside lan',
       ];
-      t.strictSame(await diff(), left);
+      t.strictSame(
+        (await diff()).sort(),
+        [
+          '~ urpf lan ip4 rx: mode',
+          '~ urpf guests ip4 tx: table',
+          '+ proxyArpRanges 10.3.0.100-10.3.0.130 in 0',
+          '+ proxyNd 2001:db8:3::98 on lan',
+          '~ routerAdvertisements lan: managed, lifetimeSeconds, prefixes',
+          '~ l3xc guests ip4: paths',
+          '~ abf 1: paths, attachments',
+          '~ nat44 nat44: mappings, outside, timeouts, forwarding',
+          ...beside,
+        ].sort(),
+      );
+      // Without --prune what is in the file is so, and what is beside it stays and is named.
+      await good('apply');
+      t.strictSame(await diff(), beside);
       await good('apply', '--prune');
       t.strictSame(await diff(), [], 'everything is as the file says');
       // And back, in one go: what is new comes before what is gone.

@@ -140,7 +140,8 @@ export class RouterAdvertisements {
     const lifetimes = validSeconds !== undefined || preferredSeconds !== undefined;
     const fields = {
       prefix,
-      use_default: !lifetimes,
+      // With it VPP looks at nothing else when the prefix is new.
+      use_default: !lifetimes && autoconfigure && onLink,
       no_advertise: false,
       off_link: false,
       no_autoconfig: !autoconfigure,

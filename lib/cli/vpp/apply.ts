@@ -47,8 +47,13 @@ export function difference(wanted: Document, held: Document): Change[] {
     const have = new Map(((held[section] ?? []) as unknown[]).map((entry) => [keyOf(section, entry), entry]));
     for (const entry of want as unknown[]) {
       const key = keyOf(section, entry);
-      const now = have.get(key) as Record<string, unknown> | undefined;
+      let now = have.get(key) as Record<string, unknown> | undefined;
       have.delete(key);
+      // uRPF looks in the table of its interface unless it says another.
+      if (now !== undefined && section === 'urpf') {
+        const table = held.interfaces?.find(({ name }) => name === (entry as { interface: string }).interface)?.table;
+        now = { table: table ?? 0, ...now };
+      }
       if (now === undefined) changes.push({ type: '+', section, key, fields: [], entry });
       else {
         const fields = Object.entries(entry as object)
@@ -205,8 +210,8 @@ export async function applyDocument(
   // Sub-interfaces before what they are on.
   prune.sort(
     (a, b) =>
-      Number(isVlan(b)) - Number(isVlan(a)) ||
-      sections.indexOf(b.section as 'tables') - sections.indexOf(a.section as 'tables'),
+      sections.indexOf(b.section as 'tables') - sections.indexOf(a.section as 'tables') ||
+      Number(isVlan(b)) - Number(isVlan(a)),
   );
   const gone = new Set(prune.filter(({ section }) => section === 'interfaces').map(({ key }) => key));
   const less = prune.find(({ section }) => section === 'nat44');

@@ -1,5 +1,13 @@
 // What comparing a document with a VPP rests on: what the document leaves out is not compared.
 
+import { isIpv6, normalizeIp } from '../../net/index.js';
+
+/** A text however it is written: IPv6 in its short form. */
+function plain(text: string): string {
+  const [address = '', ...rest] = text.split('/');
+  return (isIpv6(address) ? [normalizeIp(address), ...rest].join('/') : text).toLowerCase();
+}
+
 /** Whether what is held has everything that is wanted. Lists of objects (paths, members) have no order. */
 export function covers(held: unknown, wanted: unknown): boolean {
   if (Array.isArray(wanted)) {
@@ -18,6 +26,6 @@ export function covers(held: unknown, wanted: unknown): boolean {
   }
   // What VPP does not tell because it is the default.
   if (held === undefined) return wanted === undefined || wanted === false || wanted === 0 || wanted === '';
-  if (typeof held === 'string' && typeof wanted === 'string') return held.toLowerCase() === wanted.toLowerCase();
+  if (typeof held === 'string' && typeof wanted === 'string') return plain(held) === plain(wanted);
   return held === wanted;
 }

@@ -162,6 +162,12 @@ function endOf(one: unknown): string {
   return `${at}:${textOf(externalPort ?? port ?? 0)} ${textOf(protocol ?? 'all')}`;
 }
 
+/** The inside end of a mapping. */
+function localOf(one: unknown): string {
+  const { local, localPort = 0, protocol, table = 0 } = one as Nat44Mapping;
+  return `${local}:${localPort} ${protocol ?? 'all'} ${table}`;
+}
+
 /** An identity may be there in each table. */
 const keyOf = (list: List, one: unknown): string =>
   list === 'identities' ? `${endOf(one)} ${(one as Nat44Identity).table ?? 0}` : endOf(one);
@@ -197,6 +203,9 @@ function membersOf(wanted: NatEntry, held: NatEntry): Difference {
     for (const one of want) have.delete(keyOf(list, one));
     extra[list] = [...have.values()];
   }
+  // VPP leads an inside end to one outside: a mapping that moves to another is changed.
+  const moved = new Set((missing.mappings ?? []).map(localOf));
+  extra.mappings = (extra.mappings ?? []).filter((one) => !moved.has(localOf(one)));
   return { missing, extra };
 }
 
@@ -227,7 +236,13 @@ export async function ensureNat(vpp: Vpp, nat: NatEntry, held: NatEntry = {}): P
   for (const itf of nat.interfacePools ?? []) await nat44.addInterfacePool(itf);
   for (const pool of nat.pools ?? []) await nat44.ensurePool(pool);
   const { missing } = membersOf(nat, held);
-  for (const mapping of (missing.mappings ?? []) as Nat44Mapping[]) await nat44.ensureMapping(mapping);
+  const mappings = (missing.mappings ?? []) as Nat44Mapping[];
+  const taken = new Set(mappings.flatMap((one) => [endOf(one), localOf(one)]));
+  for (const now of held.mappings ?? []) {
+    const inTheWay = taken.has(endOf(now)) || taken.has(localOf(now));
+    if (inTheWay && !nat.mappings!.some((one) => covers(now, one))) await nat44.deleteMapping(now);
+  }
+  for (const mapping of mappings) await nat44.addMapping(mapping);
   for (const balancer of (missing.balancers ?? []) as Nat44Balancer[]) {
     const now = held.balancers?.find((one) => endOf(one) === endOf(balancer));
     if (now !== undefined) await nat44.deleteBalancer(now);
@@ -267,10 +282,6 @@ export function natPruner(
 ): { before(): Promise<void>; after(): Promise<void> } {
   const { missing, extra } = membersOf(wanted, held);
   const newEnds = new Set(ends.flatMap((list) => (missing[list] ?? []).map(endOf)));
-  // VPP leads one inside end to one outside.
-  const localOf = ({ local, localPort = 0, protocol, table = 0 }: Nat44Mapping): string =>
-    `${local}:${localPort} ${protocol ?? 'all'} ${table}`;
-  const newLocals = new Set((missing.mappings ?? []).map((one) => localOf(one as Nat44Mapping)));
   const newPools = new Set((missing.pools ?? []).map(({ address, twice }) => `${address} ${twice}`));
   // An interface is translated after routing, or before it.
   const newOutput = new Set(missing.output);
@@ -282,7 +293,6 @@ export function natPruner(
       return gone.has(one) || (list === 'output' ? newInput : newOutput).has(one);
     }
     const { externalInterface, interface: over } = one as { externalInterface?: string; interface?: string };
-    if (list === 'mappings' && newLocals.has(localOf(one as Nat44Mapping))) return true;
     return newEnds.has(endOf(one)) || gone.has(externalInterface ?? over ?? '');
   };
   const pick = (now: boolean): Members =>
