@@ -92,9 +92,10 @@ acls:
   - tag: web
     rules: ['permit tcp 10.0.0.0/8 -> any port 80', 'deny any any -> any']
 interfaces:
-  - { name: lan, kind: loopback, instance: 3, up: true, mtu: 1500, addresses: [10.3.0.1/24], acls: { input: [web] } }
+  - { name: lan, kind: loopback, instance: 3, up: true, mtu: 1500, addresses: [10.3.0.1/24, '2001:db8:3::1/64'], acls: { input: [web] } }
   - { name: guests, kind: vlan, vlan: { parent: lan, vlan: 30 }, up: true, table: 5, addresses: [10.30.0.1/24] }
   - { name: port, kind: loopback, instance: 4, up: true }
+  - { name: wan, kind: loopback, instance: 5, up: true, addresses: [198.51.100.1/24] }
   - { name: overlay, kind: vxlan, tunnel: { source: 10.3.0.1, destination: 10.3.0.2, vni: 7 }, up: true }
 bridges:
   - { id: 7, tag: office, members: [{ interface: overlay, splitHorizonGroup: 1 }, { interface: port, bvi: true }] }
@@ -107,10 +108,40 @@ macips:
   - { tag: hosts, rules: ['permit 02:fe:00:00:00:01 10.0.0.1'], interfaces: [port] }
 spans:
   - { from: lan, to: port, direction: rx }
+urpf:
+  - { interface: lan, mode: strict }
+  - { interface: guests, mode: loose, direction: tx, table: 0 }
+proxyArpRanges:
+  - { low: 10.3.0.100, high: 10.3.0.120 }
+  - { low: 10.30.0.100, high: 10.30.0.120, table: 5 }
+proxyArpInterfaces: [{ interface: lan }]
+proxyNd: [{ interface: lan, ip: '2001:DB8:3:0::99' }]
+routerAdvertisements:
+  - interface: lan
+    suppress: false
+    managed: true
+    unicast: true
+    linkLayerOption: false
+    maxIntervalSeconds: 60
+    minIntervalSeconds: 40
+    lifetimeSeconds: 900
+    prefixes: [{ prefix: '2001:db8:3::/64', validSeconds: 7200, preferredSeconds: 3600 }, { prefix: '2001:db8:4::/64', autoconfigure: false }]
+l3xc:
+  - { interface: guests, paths: [{ via: 10.3.0.9, interface: lan }] }
+abf:
+  - id: 1
+    acl: web
+    paths: [{ via: 198.51.100.9, interface: wan, weight: 2 }, { via: 10.3.0.9, interface: lan }]
+    attachments: [{ interface: lan, priority: 10 }, { interface: wan, priority: 5 }]
 nat44:
-  inside: [lan]
+  inside: [lan, guests]
+  output: [wan]
+  interfacePools: [wan]
   pools: [{ first: 203.0.113.1, last: 203.0.113.3 }]
+  timeouts: { udp: 200 }
+  forwarding: true
   mappings:
+    - { tag: ssh, local: 10.3.0.9, localPort: 22, externalInterface: wan, externalPort: 22, protocol: tcp }
     - { tag: web, local: 10.3.0.9, localPort: 8080, external: 203.0.113.1, externalPort: 80, protocol: tcp }
   balancers:
     - external: 203.0.113.2
@@ -131,7 +162,7 @@ void t.test('a file is applied, and then there is no difference', async (t) => {
       t.match(first.out, /^\+ tables ip4 5\n/);
       const applied = await run('config', 'apply', path, ...at);
       t.equal(applied.code, 0, applied.err);
-      t.match(applied.out, /1[34] changes/);
+      t.match(applied.out, /23 changes/);
       const none = await run('config', 'diff', path, ...at);
       t.strictSame([none.code, none.out, none.err], [0, '', '']);
       const dump = join(folder(t), 'dump.yaml');
@@ -144,17 +175,104 @@ void t.test('a file is applied, and then there is no difference', async (t) => {
       t.match(changed.out, /- routes 10\.40\.0\.0\/16 in 0\n/);
       t.equal((await run('config', 'apply', path, '--prune', ...at)).code, 0);
       t.strictSame((await run('config', 'diff', path, ...at)).out, '');
-      const names = ['tables', 'acls', 'interfaces', 'macips', 'bridges', 'spans', 'routes', 'neighbors'];
-      const lists = ['inside', 'outside', 'pools', 'mappings', 'balancers', 'identities'];
-      const nat = `nat44: { ${lists.map((list) => `${list}: []`).join(', ')} }\n`;
-      writeFileSync(path, nat);
-      const without = await run('config', 'apply', path, '--prune', ...at);
-      t.equal(without.code, 0, without.err);
-      t.strictSame((await run('config', 'diff', path, ...at)).out, '', 'NAT has nothing of it');
+      const names = ['tables', 'acls', 'interfaces', 'macips', 'bridges', 'spans', 'routes', 'neighbors', ...extras];
+      const lists = ['inside', 'outside', 'output', 'interfacePools', 'pools', 'mappings', 'balancers', 'identities'];
+      const nat = `nat44: { ${lists.map((list) => `${list}: []`).join(', ')}, timeouts: { udp: 300 }, forwarding: false }\n`;
       writeFileSync(path, `${names.map((section) => `${section}: []\n`).join('')}${nat}`);
       const pruned = await run('config', 'apply', path, '--prune', ...at);
       t.equal(pruned.code, 0, pruned.err);
       t.strictSame((await run('config', 'diff', path, ...at)).out, '', 'all of it is gone');
+    });
+  }
+});
+
+// `file` made another: what, by what.
+const edits: readonly (readonly [from: string | RegExp, to: string])[] = [
+  ['lan, mode: strict', 'lan, mode: loose'],
+  [', direction: tx, table: 0', ', direction: tx, table: 5'],
+  ['high: 10.3.0.120', 'high: 10.3.0.130'],
+  ['3:0::99', '3:0::98'],
+  ['managed: true', 'managed: false'],
+  ['lifetimeSeconds: 900', 'lifetimeSeconds: 0'],
+  ["prefix: '2001:db8:4::/64', autoconfigure: false", "prefix: '2001:db8:5::/64'"],
+  ['guests, paths: [{ via: 10.3.0.9', 'guests, paths: [{ via: 10.3.0.8'],
+  [', weight: 2 }', ', weight: 3 }'],
+  ['{ interface: wan, priority: 5 }', '{ interface: port, priority: 7 }'],
+  ['last: 203.0.113.3', 'last: 203.0.113.2'],
+  ['forwarding: true', 'forwarding: false'],
+  ['udp: 200', 'icmp: 30'],
+  // The same inside end from another outside; and another inside end of the same outside.
+  ['externalPort: 22,', 'externalPort: 2222,'],
+  ['localPort: 8080', 'localPort: 8081'],
+  ['inside: [lan, guests]', 'inside: [guests]\n  outside: [lan]'],
+  [/ {2}identities: .*/, ''],
+];
+const extras = ['urpf', 'proxyArpRanges', 'proxyArpInterfaces', 'proxyNd', 'routerAdvertisements', 'l3xc', 'abf'];
+
+void t.test('what differs is changed, and what only VPP has waits for --prune', async (t) => {
+  for (const [name, socket] of await sockets(t)) {
+    await t.test(name, async (t) => {
+      const path = join(folder(t), 'config.yaml');
+      const at = ['-s', socket, '--timeout', '30'];
+      const good = async (...args: string[]): Promise<string> => {
+        const { code, out, err } = await run('config', ...args, path, ...at);
+        t.equal(code, 0, `${args.join(' ')} ${err}`);
+        return out;
+      };
+      const diff = async (): Promise<string[]> =>
+        (await run('config', 'diff', path, ...at)).out.split('\n').filter((line) => line !== '');
+      writeFileSync(path, file);
+      await good('apply');
+      t.strictSame(await diff(), []);
+      let text = file;
+      for (const [from, to] of edits) {
+        const next = text.replace(from, to);
+        t.not(next, text, String(from));
+        text = next;
+      }
+      writeFileSync(path, text);
+      const beside = [
+        '- proxyArpRanges 10.3.0.100-10.3.0.120 in 0',
+        '- proxyNd 2001:db8:3::99 on lan',
+        '- nat44 nat44: pools 203.0.113.3, inside lan',
+      ];
+      t.strictSame(
+        (await diff()).sort(),
+        [
+          '~ urpf lan ip4 rx: mode',
+          '~ urpf guests ip4 tx: table',
+          '+ proxyArpRanges 10.3.0.100-10.3.0.130 in 0',
+          '+ proxyNd 2001:db8:3::98 on lan',
+          '~ routerAdvertisements lan: managed, lifetimeSeconds, prefixes',
+          '~ l3xc guests ip4: paths',
+          '~ abf 1: paths, attachments',
+          '~ nat44 nat44: mappings, outside, timeouts, forwarding',
+          ...beside,
+        ].sort(),
+      );
+      // Without --prune what is in the file is so, and what is beside it stays and is named.
+      await good('apply');
+      t.strictSame(await diff(), beside);
+      await good('apply', '--prune');
+      t.strictSame(await diff(), [], 'everything is as the file says');
+      // And back, in one go: what is new comes before what is gone.
+      writeFileSync(path, file);
+      await good('apply', '--prune');
+      t.strictSame(await diff(), []);
+      // A section that is not in the file is left alone.
+      const sections = file.split(/^(?=\w)/m).filter((section) => !extras.includes(section.split(':')[0]!));
+      writeFileSync(path, sections.join(''));
+      t.match(await good('apply', '--prune'), /^0 changes/m);
+      writeFileSync(path, file);
+      t.strictSame(await diff(), []);
+      const nothing = ['tables', 'acls', 'interfaces', 'macips', 'bridges', 'spans', 'routes', 'neighbors', ...extras];
+      const lists = ['inside', 'outside', 'output', 'interfacePools', 'pools', 'mappings', 'balancers', 'identities'];
+      writeFileSync(
+        path,
+        `${nothing.map((one) => `${one}: []\n`).join('')}nat44: { ${lists.map((one) => `${one}: []`).join(', ')} }\n`,
+      );
+      await good('apply', '--prune');
+      t.strictSame(await diff(), [], 'all of it is gone');
     });
   }
 });
@@ -165,6 +283,11 @@ void t.test('a file that is none is refused in one line', async (t) => {
   for (const [text, why] of [
     ['interface: []', /"interface" is no section/],
     ['routes: {}', /routes is a list/],
+    ['nat44: []', /nat44 is an object/],
+    ['nat44: { mapping: [] }', /"mapping" is nothing of nat44/],
+    ['nat44: { pools: [{ first: 203.0.113.400 }] }', /nat44\.pools: .*203\.0\.113\.400/],
+    ['urpf: [{ mode: strict }]', /lacks what names it/],
+    ['l3xc: [{ interface: a, paths: [] }, { interface: a, family: ip4, paths: [] }]', /has a ip4 twice/],
     ['interfaces: [{ kind: loopback }]', /lacks what names it/],
     ['interfaces: [{ name: a, kind: loopback }, { name: a, kind: tap }]', /has a twice/],
     ['a: [', /flow|expected|end/i],

@@ -46,6 +46,8 @@ export interface AdvertisementInfo {
   readonly sends: boolean;
   readonly managed: boolean;
   readonly other: boolean;
+  readonly linkLayerOption: boolean;
+  readonly unicast: boolean;
   readonly maxIntervalSeconds: number;
   readonly minIntervalSeconds: number;
   readonly lifetimeSeconds: number;
@@ -103,6 +105,8 @@ export class RouterAdvertisements {
       sends: row.send_radv,
       managed: row.adv_managed_flag,
       other: row.adv_other_flag,
+      linkLayerOption: row.adv_link_layer_address,
+      unicast: row.send_unicast,
       maxIntervalSeconds: row.max_radv_interval,
       minIntervalSeconds: row.min_radv_interval,
       lifetimeSeconds: row.adv_router_lifetime,
@@ -161,7 +165,8 @@ export class RouterAdvertisements {
     const lifetimes = validSeconds !== undefined || preferredSeconds !== undefined;
     const fields = {
       prefix,
-      use_default: !lifetimes,
+      // With it VPP looks at nothing else when the prefix is new.
+      use_default: !lifetimes && autoconfigure && onLink,
       no_advertise: false,
       off_link: false,
       no_autoconfig: !autoconfigure,

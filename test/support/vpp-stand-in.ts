@@ -710,10 +710,15 @@ export class StandIn {
       else this.routes.delete(`0 ${row.ip as string}/128`);
       return ok;
     });
+    // As VPP is set when nobody has said anything.
+    const times = { max_radv_interval: 600, min_radv_interval: 200, adv_router_lifetime: 1800 };
+    const quiet: Fields = { ...times, adv_link_layer_address: true };
     this.#on('sw_interface_ip6nd_ra_config', (f) => {
-      const now = this.ra.get(f.sw_if_index as number) ?? {};
+      const now = this.ra.get(f.sw_if_index as number) ?? quiet;
       this.ra.set(f.sw_if_index as number, {
         ...now,
+        ...(f.ll_option ? { adv_link_layer_address: f.is_no } : {}),
+        ...(f.send_unicast ? { send_unicast: !f.is_no } : {}),
         ...(f.managed ? { adv_managed_flag: !f.is_no } : {}),
         ...(f.other ? { adv_other_flag: !f.is_no } : {}),
         ...(f.max_interval > 0 ? { max_radv_interval: f.max_interval, min_radv_interval: f.min_interval } : {}),
@@ -723,7 +728,7 @@ export class StandIn {
       return ok;
     });
     this.#on('sw_interface_ip6nd_ra_prefix', (f) => {
-      const now = this.ra.get(f.sw_if_index as number) ?? {};
+      const now = this.ra.get(f.sw_if_index as number) ?? quiet;
       const others = ((now.prefixes ?? []) as Fields[]).filter((one) => one.prefix !== f.prefix);
       const added = { prefix: f.prefix, onlink_flag: !f.no_onlink, autonomous_flag: !f.no_autoconfig };
       const times = { val_lifetime: f.val_lifetime, pref_lifetime: f.pref_lifetime };

@@ -14,6 +14,9 @@ import type {
   Vpp,
   VxlanOptions,
 } from '../../vpp/index.js';
+import { covers } from './covers.js';
+import { extraActions, isExtra, type Extras } from './extras.js';
+import { ensureNat, natDifference, natPruner, type NatEntry } from './nat.js';
 import { dumpDocument, keyOf, sections, type BridgeEntry, type Document, type InterfaceEntry } from './document.js';
 
 /** One difference. */
@@ -21,24 +24,9 @@ export interface Change {
   readonly type: '+' | '~' | '-';
   readonly section: string;
   readonly key: string;
-  /** What differs, for `~`. */
+  /** What differs, for `~`; for `-` of `nat44`, which is one entry, what of it. */
   readonly fields: readonly string[];
   readonly entry: unknown;
-}
-
-/** Whether what is held has everything that is wanted. */
-function covers(held: unknown, wanted: unknown): boolean {
-  if (Array.isArray(wanted)) {
-    return Array.isArray(held) && held.length === wanted.length && wanted.every((one, at) => covers(held[at], one));
-  }
-  if (typeof wanted === 'object' && wanted !== null) {
-    if (typeof held !== 'object' || held === null) return Object.keys(wanted).length === 0;
-    return Object.entries(wanted).every(([key, value]) => covers((held as Record<string, unknown>)[key], value));
-  }
-  // What VPP does not tell because it is the default.
-  if (held === undefined) return wanted === undefined || wanted === false || wanted === 0 || wanted === '';
-  if (typeof held === 'string' && typeof wanted === 'string') return held.toLowerCase() === wanted.toLowerCase();
-  return held === wanted;
 }
 
 /** What is to be done for a VPP to be as the document says. */
@@ -47,20 +35,25 @@ export function difference(wanted: Document, held: Document): Change[] {
   for (const section of sections) {
     const want = wanted[section];
     if (want === undefined) continue;
-    if (!Array.isArray(want)) {
-      const now = held[section] as Record<string, unknown> | undefined;
-      const fields = Object.entries(want)
-        .filter(([name, value]) => !covers(now?.[name], value))
-        .map(([name]) => name);
-      if (fields.length > 0)
-        changes.push({ type: now === undefined ? '+' : '~', section, key: section, fields, entry: want });
+    if (section === 'nat44') {
+      const nat = want as NatEntry;
+      const { differs, extra } = natDifference(nat, held.nat44);
+      const isNew = held.nat44 === undefined && Object.keys(nat).length > 0;
+      const entry = { section, key: section, entry: nat };
+      if (isNew || differs.length > 0) changes.push({ type: isNew ? '+' : '~', ...entry, fields: differs });
+      if (extra.length > 0) changes.push({ type: '-', ...entry, fields: extra });
       continue;
     }
     const have = new Map(((held[section] ?? []) as unknown[]).map((entry) => [keyOf(section, entry), entry]));
     for (const entry of want as unknown[]) {
       const key = keyOf(section, entry);
-      const now = have.get(key) as Record<string, unknown> | undefined;
+      let now = have.get(key) as Record<string, unknown> | undefined;
       have.delete(key);
+      // uRPF looks in the table of its interface unless it says another.
+      if (now !== undefined && section === 'urpf') {
+        const table = held.interfaces?.find(({ name }) => name === (entry as { interface: string }).interface)?.table;
+        now = { table: table ?? 0, ...now };
+      }
       if (now === undefined) changes.push({ type: '+', section, key, fields: [], entry });
       else {
         const fields = Object.entries(entry as object)
@@ -152,39 +145,6 @@ async function ensureBridge(vpp: Vpp, { members, ...bridge }: BridgeEntry): Prom
   }
 }
 
-type Nat = NonNullable<Document['nat44']>;
-
-async function ensureNat(vpp: Vpp, nat: Nat, held: Nat): Promise<void> {
-  await vpp.nat44.ensureEnabled();
-  for (const itf of nat.inside ?? []) await vpp.nat44.setInside(itf);
-  for (const itf of nat.outside ?? []) await vpp.nat44.setOutside(itf);
-  for (const itf of nat.interfacePools ?? []) await vpp.nat44.addInterfacePool(itf);
-  for (const pool of nat.pools ?? []) await vpp.nat44.ensurePool(pool);
-  for (const mapping of nat.mappings ?? []) await vpp.nat44.ensureMapping(mapping);
-  for (const balancer of nat.balancers ?? []) {
-    const now = held.balancers?.find((one) => covers(one.external, balancer.external) && one.port === balancer.port);
-    if (now !== undefined && covers(now, balancer)) continue;
-    if (now !== undefined) await vpp.nat44.deleteBalancer(now);
-    await vpp.nat44.addBalancer(balancer);
-  }
-  for (const identity of nat.identities ?? []) {
-    if (held.identities?.some((one) => covers(one, identity)) !== true) await vpp.nat44.addIdentity(identity);
-  }
-}
-
-/** Deletes what NAT44 has and the document does not name, in the lists that it has. */
-async function pruneNat(vpp: Vpp, wanted: Nat, held: Nat): Promise<void> {
-  const extra = <T>(want: readonly T[] | undefined, have: readonly T[] | undefined): T[] =>
-    want === undefined ? [] : (have ?? []).filter((one) => !want.some((other) => covers(one, other)));
-  for (const one of extra(wanted.mappings, held.mappings)) await vpp.nat44.deleteMapping(one);
-  for (const one of extra(wanted.balancers, held.balancers)) await vpp.nat44.deleteBalancer(one);
-  for (const one of extra(wanted.identities, held.identities)) await vpp.nat44.deleteIdentity(one);
-  for (const one of extra(wanted.pools, held.pools)) await vpp.nat44.deletePool(one);
-  for (const one of extra(wanted.interfacePools, held.interfacePools)) await vpp.nat44.deleteInterfacePool(one);
-  for (const one of extra(wanted.inside, held.inside)) await vpp.nat44.setInside(one, false);
-  for (const one of extra(wanted.outside, held.outside)) await vpp.nat44.setOutside(one, false);
-}
-
 async function ensureMacip(vpp: Vpp, entry: NonNullable<Document['macips']>[number]): Promise<void> {
   const index = await vpp.macip.ensure(entry);
   if (entry.interfaces === undefined) return;
@@ -197,7 +157,7 @@ async function ensureMacip(vpp: Vpp, entry: NonNullable<Document['macips']>[numb
 }
 
 async function ensure(vpp: Vpp, { section, entry }: Change, held: Document): Promise<void> {
-  type Entry<S extends Exclude<keyof Document, 'nat44'>> = NonNullable<Document[S]>[number];
+  type Entry<S extends Exclude<keyof Document, 'nat44' | keyof Extras>> = NonNullable<Document[S]>[number];
   if (section === 'tables') await vpp.tables.ensure(entry as Entry<'tables'>);
   else if (section === 'acls') await vpp.acls.ensure(entry as Entry<'acls'>);
   else if (section === 'interfaces') await ensureInterface(vpp, entry as InterfaceEntry);
@@ -210,7 +170,8 @@ async function ensure(vpp: Vpp, { section, entry }: Change, held: Document): Pro
   else if (section === 'spans') {
     const { from, to, direction = 'both', l2 = false } = entry as Entry<'spans'>;
     await vpp.spans.ensure(from, to, direction, { l2 });
-  } else await ensureNat(vpp, entry as Nat, held.nat44 ?? {});
+  } else if (isExtra(section)) await extraActions[section][0](vpp, entry as never);
+  else await ensureNat(vpp, entry as NatEntry, held.nat44);
 }
 
 async function remove(vpp: Vpp, { section, key, entry }: Change): Promise<void> {
@@ -233,7 +194,7 @@ async function remove(vpp: Vpp, { section, key, entry }: Change): Promise<void> 
   } else if (section === 'spans') {
     const { from, to, l2 = false } = entry as { from: string; to: string; l2?: boolean };
     await vpp.spans.set(from, to, 'off', { l2 });
-  }
+  } else if (isExtra(section)) await extraActions[section][1](vpp, entry as never);
 }
 
 /** Makes a VPP as the document says; `done` is called before each change. */
@@ -249,19 +210,22 @@ export async function applyDocument(
   // Sub-interfaces before what they are on.
   prune.sort(
     (a, b) =>
-      Number(isVlan(b)) - Number(isVlan(a)) ||
-      sections.indexOf(b.section as 'tables') - sections.indexOf(a.section as 'tables'),
+      sections.indexOf(b.section as 'tables') - sections.indexOf(a.section as 'tables') ||
+      Number(isVlan(b)) - Number(isVlan(a)),
   );
+  const gone = new Set(prune.filter(({ section }) => section === 'interfaces').map(({ key }) => key));
+  const less = prune.find(({ section }) => section === 'nat44');
+  const nat = less && natPruner(vpp, less.entry as NatEntry, held.nat44 ?? {}, gone);
   for (const change of prune) {
     options.onChange?.(change);
-    await remove(vpp, change);
+    if (change === less) await nat?.before();
+    else await remove(vpp, change);
   }
   for (const change of apply) {
     options.onChange?.(change);
-    if (change.section === 'nat44' && options.prune === true)
-      await pruneNat(vpp, change.entry as Nat, held.nat44 ?? {});
     await ensure(vpp, change, held);
   }
+  await nat?.after();
   return [...prune, ...apply];
 }
 

@@ -12,16 +12,14 @@ import type {
   IpipOptions,
   MemifOptions,
   MacipOptions,
-  Nat44Balancer,
-  Nat44Identity,
-  Nat44Mapping,
-  Nat44Pool,
   RoutePath,
   SubInterfaceOptions,
   TapOptions,
   Vpp,
   VxlanOptions,
 } from '../../vpp/index.js';
+import { dumpExtras, extraKeys, namedPaths, orNone, type Extras } from './extras.js';
+import { dumpNat, natProblem, type NatEntry } from './nat.js';
 
 /** An interface: of which kind, what makes it, and its settings. `name` is its tag, or VPP's name when it has none. */
 export interface InterfaceEntry extends Omit<
@@ -50,7 +48,7 @@ export interface BridgeEntry extends BridgeFlags {
 }
 
 /** The document. A section that is left out is not looked at. */
-export interface Document {
+export interface Document extends Extras {
   tables?: { id: number; family: 'ip4' | 'ip6'; name?: string }[];
   interfaces?: InterfaceEntry[];
   bridges?: BridgeEntry[];
@@ -60,15 +58,7 @@ export interface Document {
   acls?: AclOptions[];
   macips?: (MacipOptions & { interfaces?: string[] })[];
   spans?: { from: string; to: string; direction?: 'rx' | 'tx' | 'both'; l2?: boolean }[];
-  nat44?: {
-    inside?: string[];
-    outside?: string[];
-    pools?: Nat44Pool[];
-    interfacePools?: string[];
-    mappings?: Nat44Mapping[];
-    balancers?: Nat44Balancer[];
-    identities?: Nat44Identity[];
-  };
+  nat44?: NatEntry;
 }
 
 /** The order in which sections are applied; deleting goes the other way. */
@@ -80,8 +70,15 @@ export const sections = [
   'bridges',
   'crossConnects',
   'spans',
+  'urpf',
   'routes',
   'neighbors',
+  'proxyArpRanges',
+  'proxyArpInterfaces',
+  'proxyNd',
+  'routerAdvertisements',
+  'l3xc',
+  'abf',
   'nat44',
 ] as const;
 
@@ -95,6 +92,7 @@ const keys: Readonly<Record<string, (entry: never) => string>> = {
   acls: ({ tag }: Partial<AclOptions>) => tag ?? 'undefined',
   macips: ({ tag }: Partial<MacipOptions>) => tag ?? 'undefined',
   spans: (one: { from: string; to: string; l2?: boolean }) => `${one.from} -> ${one.to}${one.l2 === true ? ' l2' : ''}`,
+  ...extraKeys,
 };
 
 /** What tells an entry from the others of its section. */
@@ -112,7 +110,11 @@ export function asDocument(value: unknown, file: string): Document {
     return refuse(`a document has sections (${sections.join(', ')})`);
   for (const [section, entries] of Object.entries(value)) {
     if (!sections.includes(section as 'tables')) return refuse(`"${section}" is no section (${sections.join(', ')})`);
-    if (section === 'nat44') continue;
+    if (section === 'nat44') {
+      const problem = natProblem(entries);
+      if (problem !== undefined) return refuse(problem);
+      continue;
+    }
     if (!Array.isArray(entries)) return refuse(`${section} is a list`);
     const seen = new Set<string>();
     for (const entry of entries as unknown[]) {
@@ -139,16 +141,6 @@ const kinds: Readonly<Record<string, InterfaceEntry['kind']>> = {
   'IPIP tunnel device': 'ipip',
   bond: 'bond',
 };
-
-/** Rows of a feature; none when its plugin is not loaded. */
-async function orNone<T>(list: Promise<T[]>): Promise<T[]> {
-  try {
-    return await list;
-  } catch (error) {
-    if ((error as { code?: string }).code === 'ERR_VPP_FEATURE_MISSING') return [];
-    throw error;
-  }
-}
 
 async function interfacesOf(
   vpp: Vpp,
@@ -236,9 +228,6 @@ async function interfacesOf(
   return entries;
 }
 
-/** VPP's number for a pool of every table. */
-const ALL_TABLES = 0xffffffff;
-
 async function macipsOf(vpp: Vpp, name: (index: number) => string): Promise<NonNullable<Document['macips']>> {
   const all = await orNone(vpp.macip.list());
   if (all.length === 0) return [];
@@ -288,50 +277,18 @@ export async function dumpDocument(vpp: Vpp): Promise<Document> {
       ...(l2 ? { l2 } : {}),
     })),
     routes: [],
+    ...(await dumpExtras(vpp, names)),
     neighbors: (await vpp.neighbors.list())
       .filter(({ isStatic }) => isStatic)
       .map(({ interfaceIndex, ip, mac }) => ({ interface: name(interfaceIndex), ip, mac })),
   };
   for (const table of new Set([0, ...document.tables!.map(({ id }) => id)])) {
     for await (const route of vpp.routes.list({ table, source: 'API' })) {
-      const paths = route.paths.map((path) => ({
-        ...path,
-        ...(path.interface === undefined ? {} : { interface: name(path.interface) }),
-      }));
+      const paths = namedPaths(route.paths, name);
       document.routes!.push({ prefix: route.prefix, ...(table === 0 ? {} : { table }), paths });
     }
   }
-  const nat = await vpp.nat44.config().catch(() => undefined);
-  if (nat?.enabled === true) {
-    const sides = await vpp.nat44.interfaces();
-    document.nat44 = {
-      inside: sides
-        .filter(({ inside }) => inside)
-        .map(({ interfaceIndex }) => name(interfaceIndex))
-        .sort(),
-      outside: sides
-        .filter(({ outside }) => outside)
-        .map(({ interfaceIndex }) => name(interfaceIndex))
-        .sort(),
-      pools: (await vpp.nat44.pools()).map(({ first, last, table, twice }) => ({
-        first,
-        last,
-        ...(table === ALL_TABLES ? {} : { table }),
-        ...(twice ? { twice } : {}),
-      })),
-      balancers: await vpp.nat44.balancers(),
-      identities: (await vpp.nat44.identities()).map(({ table, interface: on, ...one }) => ({
-        ...one,
-        ...(table === 0 ? {} : { table }),
-        ...(on === undefined ? {} : { interface: name(on as number) }),
-      })),
-      interfacePools: (await vpp.nat44.interfacePools()).map(({ interfaceIndex }) => name(interfaceIndex)),
-      mappings: (await vpp.nat44.mappings()).map(({ table, externalInterface, ...one }) => ({
-        ...one,
-        ...(table === 0 ? {} : { table }),
-        ...(externalInterface === undefined ? {} : { externalInterface: name(externalInterface as number) }),
-      })),
-    };
-  }
+  const nat44 = await dumpNat(vpp, name);
+  if (nat44 !== undefined) document.nat44 = nat44;
   return document;
 }
