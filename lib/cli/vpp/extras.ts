@@ -158,6 +158,30 @@ export async function dumpExtras(vpp: Vpp, names: ReadonlyMap<number, string>): 
 const same = (one: object, other: object): boolean =>
   Object.entries(other).every(([key, value]) => (one as Record<string, unknown>)[key] === value);
 
+/** VPP's number for a lifetime without end. */
+const FOREVER = 0xffffffff;
+
+/**
+ * What is held, as it is to be compared with what is wanted: the table of uRPF is the interface's unless it says another;
+ * and lifetimes of prefixes were what is wanted when they are less now, for VPP counts them down while it advertises.
+ */
+export function comparable(section: string, held: object, wanted: object, tableOf: (name: string) => number): object {
+  if (section === 'urpf') return { table: tableOf((held as UrpfEntry).interface), ...held };
+  if (section !== 'routerAdvertisements') return held;
+  const want = new Map((wanted as AdvertisementEntry).prefixes?.map((one) => [networkPrefix(one.prefix), one]));
+  const less = (now: number | undefined, was: number | undefined): boolean =>
+    now !== undefined && was !== undefined && was !== FOREVER && now < was;
+  const prefixes = (held as AdvertisementEntry).prefixes?.map((one) => {
+    const was = want.get(one.prefix);
+    return {
+      ...one,
+      ...(less(one.validSeconds, was?.validSeconds) ? { validSeconds: was?.validSeconds } : {}),
+      ...(less(one.preferredSeconds, was?.preferredSeconds) ? { preferredSeconds: was?.preferredSeconds } : {}),
+    };
+  });
+  return { ...held, prefixes };
+}
+
 async function ensureAdvertisement(vpp: Vpp, entry: AdvertisementEntry): Promise<void> {
   const { interface: on, prefixes, ...options } = entry;
   if (Object.keys(options).length > 0) await vpp.routerAdvertisements.set(on, options);
