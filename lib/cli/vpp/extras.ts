@@ -68,9 +68,9 @@ const quiet = {
 export const extraKeys = {
   urpf: ({ interface: on, family = 'ip4', direction = 'rx' }: UrpfEntry) => `${on} ${family} ${direction}`,
   proxyArpRanges: ({ low, high, table = 0 }: ProxyArpRange) => `${low}-${high} in ${table}`,
-  proxyArpInterfaces: (one: { interface: string }) => String(one.interface),
+  proxyArpInterfaces: (one: { interface?: string }) => one.interface ?? 'undefined',
   proxyNd: (one: Entry<'proxyNd'>) => `${isIpv6(one.ip) ? normalizeIp(one.ip) : one.ip} on ${one.interface}`,
-  routerAdvertisements: (one: AdvertisementEntry) => String(one.interface),
+  routerAdvertisements: (one: Partial<AdvertisementEntry>) => one.interface ?? 'undefined',
   l3xc: ({ interface: on, family = 'ip4' }: Entry<'l3xc'>) => `${on} ${family}`,
   abf: ({ id }: AbfEntry) => String(id),
 };
@@ -147,10 +147,11 @@ export async function dumpExtras(vpp: Vpp, names: ReadonlyMap<number, string>): 
     })),
     abf: (await orNone(vpp.abf.list())).map(({ id, aclIndex, paths: held }) => {
       const paths = namedPaths(held, name);
+      const tag = aclTags.get(aclIndex) ?? '';
       const attachments = attached
         .filter((one) => one.id === id)
         .map(({ interfaceIndex, priority, family }) => ({ interface: name(interfaceIndex), priority, family }));
-      return { id, acl: aclTags.get(aclIndex) || aclIndex, family: familyOf(paths, attachments), paths, attachments };
+      return { id, acl: tag === '' ? aclIndex : tag, family: familyOf(paths, attachments), paths, attachments };
     }),
   };
 }
