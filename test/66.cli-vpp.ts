@@ -277,6 +277,46 @@ void t.test('what differs is changed, and what only VPP has waits for --prune', 
   }
 });
 
+void t.test('NAT44 gets what is new before it loses what is gone, where both fit', async (t) => {
+  const vpp = await standIn(t);
+  const path = join(folder(t), 'config.yaml');
+  const apply = async (text: string): Promise<string[]> => {
+    writeFileSync(path, text);
+    vpp.sent();
+    const { code, err } = await run('config', 'apply', path, '--prune', '-s', vpp.server.path);
+    t.equal(code, 0, err);
+    const messages = vpp.sent().filter(({ name }) => name.startsWith('nat44_'));
+    return messages.map(({ name, fields }) => {
+      const { first_ip_address: first, external_ip_address: external, sw_if_index: itf, is_add: add } = fields;
+      return `${add ? '+' : '-'} ${name.replace(/^nat44_(ed_)?add_del_|_v2$/g, '')} ${first ?? external ?? itf}`;
+    });
+  };
+  const mapping = (end: string, local: string): string =>
+    `{ local: ${local}, localPort: 80, external: ${end}, externalPort: 80, protocol: tcp }`;
+  await apply(`
+interfaces: [{ name: a, kind: loopback, instance: 1 }]
+nat44:
+  inside: [a]
+  pools: [{ first: 203.0.113.1 }]
+  mappings: [${mapping('203.0.113.1', '10.0.0.1')}]
+`);
+  const sent = await apply(`
+nat44:
+  inside: []
+  output: [a]
+  pools: [{ first: 203.0.113.2 }]
+  mappings: [${mapping('203.0.113.2', '10.0.0.2')}]
+`);
+  t.strictSame(sent, [
+    '- nat44_interface_add_del_feature 1',
+    '+ output_interface 1',
+    '+ address_range 203.0.113.2',
+    '+ static_mapping 203.0.113.2',
+    '- static_mapping 203.0.113.1',
+    '- address_range 203.0.113.1',
+  ]);
+});
+
 void t.test('a file that is none is refused in one line', async (t) => {
   const { server } = await standIn(t);
   const path = join(folder(t), 'bad.yaml');

@@ -730,7 +730,10 @@ export class StandIn {
     this.#on('sw_interface_ip6nd_ra_prefix', (f) => {
       const now = this.ra.get(f.sw_if_index as number) ?? quiet;
       const others = ((now.prefixes ?? []) as Fields[]).filter((one) => one.prefix !== f.prefix);
-      const added = { prefix: f.prefix, onlink_flag: !f.no_onlink, autonomous_flag: !f.no_autoconfig };
+      const isNew = others.length === (now.prefixes?.length ?? 0);
+      const flag = (no: boolean): boolean => (isNew && (f.use_default as boolean)) || !no;
+      const flags = { onlink_flag: flag(f.no_onlink as boolean), autonomous_flag: flag(f.no_autoconfig as boolean) };
+      const added = { prefix: f.prefix, ...flags };
       const times = { val_lifetime: f.val_lifetime, pref_lifetime: f.pref_lifetime };
       this.ra.set(f.sw_if_index as number, {
         ...now,

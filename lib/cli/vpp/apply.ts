@@ -15,7 +15,7 @@ import type {
   VxlanOptions,
 } from '../../vpp/index.js';
 import { covers } from './covers.js';
-import { extraActions, isExtra, type Extras } from './extras.js';
+import { comparable, extraActions, isExtra, type Extras } from './extras.js';
 import { ensureNat, natDifference, natPruner, type NatEntry } from './nat.js';
 import { dumpDocument, keyOf, sections, type BridgeEntry, type Document, type InterfaceEntry } from './document.js';
 
@@ -32,6 +32,7 @@ export interface Change {
 /** What is to be done for a VPP to be as the document says. */
 export function difference(wanted: Document, held: Document): Change[] {
   const changes: Change[] = [];
+  const tableOf = (itf: string): number => held.interfaces?.find(({ name }) => name === itf)?.table ?? 0;
   for (const section of sections) {
     const want = wanted[section];
     if (want === undefined) continue;
@@ -47,13 +48,9 @@ export function difference(wanted: Document, held: Document): Change[] {
     const have = new Map(((held[section] ?? []) as unknown[]).map((entry) => [keyOf(section, entry), entry]));
     for (const entry of want as unknown[]) {
       const key = keyOf(section, entry);
-      let now = have.get(key) as Record<string, unknown> | undefined;
+      const found = have.get(key) as Record<string, unknown> | undefined;
+      const now = found && (comparable(section, found, entry as object, tableOf) as Record<string, unknown>);
       have.delete(key);
-      // uRPF looks in the table of its interface unless it says another.
-      if (now !== undefined && section === 'urpf') {
-        const table = held.interfaces?.find(({ name }) => name === (entry as { interface: string }).interface)?.table;
-        now = { table: table ?? 0, ...now };
-      }
       if (now === undefined) changes.push({ type: '+', section, key, fields: [], entry });
       else {
         const fields = Object.entries(entry as object)

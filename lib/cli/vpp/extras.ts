@@ -68,9 +68,9 @@ const quiet = {
 export const extraKeys = {
   urpf: ({ interface: on, family = 'ip4', direction = 'rx' }: UrpfEntry) => `${on} ${family} ${direction}`,
   proxyArpRanges: ({ low, high, table = 0 }: ProxyArpRange) => `${low}-${high} in ${table}`,
-  proxyArpInterfaces: (one: { interface: string }) => String(one.interface),
+  proxyArpInterfaces: (one: { interface?: string }) => one.interface ?? 'undefined',
   proxyNd: (one: Entry<'proxyNd'>) => `${isIpv6(one.ip) ? normalizeIp(one.ip) : one.ip} on ${one.interface}`,
-  routerAdvertisements: (one: AdvertisementEntry) => String(one.interface),
+  routerAdvertisements: (one: Partial<AdvertisementEntry>) => one.interface ?? 'undefined',
   l3xc: ({ interface: on, family = 'ip4' }: Entry<'l3xc'>) => `${on} ${family}`,
   abf: ({ id }: AbfEntry) => String(id),
 };
@@ -147,16 +147,41 @@ export async function dumpExtras(vpp: Vpp, names: ReadonlyMap<number, string>): 
     })),
     abf: (await orNone(vpp.abf.list())).map(({ id, aclIndex, paths: held }) => {
       const paths = namedPaths(held, name);
+      const tag = aclTags.get(aclIndex) ?? '';
       const attachments = attached
         .filter((one) => one.id === id)
         .map(({ interfaceIndex, priority, family }) => ({ interface: name(interfaceIndex), priority, family }));
-      return { id, acl: aclTags.get(aclIndex) || aclIndex, family: familyOf(paths, attachments), paths, attachments };
+      return { id, acl: tag === '' ? aclIndex : tag, family: familyOf(paths, attachments), paths, attachments };
     }),
   };
 }
 
 const same = (one: object, other: object): boolean =>
   Object.entries(other).every(([key, value]) => (one as Record<string, unknown>)[key] === value);
+
+/** VPP's number for a lifetime without end. */
+const FOREVER = 0xffffffff;
+
+/**
+ * What is held, as it is to be compared with what is wanted: the table of uRPF is the interface's unless it says another;
+ * and lifetimes of prefixes were what is wanted when they are less now, for VPP counts them down while it advertises.
+ */
+export function comparable(section: string, held: object, wanted: object, tableOf: (name: string) => number): object {
+  if (section === 'urpf') return { table: tableOf((held as UrpfEntry).interface), ...held };
+  if (section !== 'routerAdvertisements') return held;
+  const want = new Map((wanted as AdvertisementEntry).prefixes?.map((one) => [networkPrefix(one.prefix), one]));
+  const less = (now: number | undefined, was: number | undefined): boolean =>
+    now !== undefined && was !== undefined && was !== FOREVER && now < was;
+  const prefixes = (held as AdvertisementEntry).prefixes?.map((one) => {
+    const was = want.get(one.prefix);
+    return {
+      ...one,
+      ...(less(one.validSeconds, was?.validSeconds) ? { validSeconds: was?.validSeconds } : {}),
+      ...(less(one.preferredSeconds, was?.preferredSeconds) ? { preferredSeconds: was?.preferredSeconds } : {}),
+    };
+  });
+  return { ...held, prefixes };
+}
 
 async function ensureAdvertisement(vpp: Vpp, entry: AdvertisementEntry): Promise<void> {
   const { interface: on, prefixes, ...options } = entry;

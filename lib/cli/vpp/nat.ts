@@ -296,8 +296,6 @@ export function natPruner(
     return newEnds.has(endOf(one)) || gone.has(externalInterface ?? over ?? '');
   };
   const pick = (now: boolean): Members =>
-    Object.fromEntries(
-      lists.map((list) => [list, (extra[list] ?? []).filter((one) => inTheWay(list, one) === now)]),
-    ) as Members;
+    Object.fromEntries(lists.map((list) => [list, (extra[list] ?? []).filter((one) => inTheWay(list, one) === now)]));
   return { before: () => remove(vpp, pick(true)), after: () => remove(vpp, pick(false)) };
 }
