@@ -603,6 +603,8 @@ vppScenario('ABF, l3 cross-connects, uRPF, punt', async (t, vpp) => {
   t.equal(await vpp.abf.ensureAttached(9, wan, { priority: 10 }), true);
   t.equal(await vpp.abf.ensureAttached(9, wan, { priority: 10 }), false);
   t.match(await vpp.abf.list(), [{ id: 9, paths: [{ via: '10.20.0.9', interface: lan.index }] }]);
+  t.match(await failure(vpp.abf.delete(9)), { code: 'ERR_VPP_OBJECT_REFUSED', object: 'ABF policy 9' });
+  t.match(await failure(vpp.abf.attach(99, wan)), { code: 'ERR_VPP_OBJECT_MISSING', object: 'ABF policy 99' });
   await vpp.abf.detach(9, wan, { priority: 10 });
   t.strictSame(await vpp.abf.attachments(), []);
   await vpp.abf.delete(9);
@@ -681,15 +683,21 @@ void t.test(
     const { vpp } = await targets.at(-1)!.open(t);
     const tap = await failureOr(vpp.taps.create({ hostName: 'nv77' }));
     if (tap instanceof Error) t.comment(`no taps here: ${tap.message}`);
-    else {
-      const bond = await vpp.bonds.create({ mode: 'active-backup' });
-      await vpp.bonds.ensureMember(bond, tap, { weight: 7 });
-      await vpp.bonds.ensureMember(bond, tap, { weight: 7 });
-      t.match(await vpp.bonds.members(bond), [{ interface: { index: tap.index }, weight: 7 }]);
-      await vpp.bonds.removeMember(tap);
+    else await gone(t, tap);
+    const member = await vpp.loopbacks.create();
+    for (const mode of ['round-robin', 'broadcast', 'active-backup'] as const) {
+      const bond = await vpp.bonds.create({ mode });
+      // Only the one that has to choose weighs its members.
+      const weight = mode === 'active-backup' ? { weight: 7 } : {};
+      await vpp.bonds.ensureMember(bond, member, weight);
+      await vpp.bonds.ensureMember(bond, member, weight);
+      t.match(await vpp.bonds.list(), [{ mode, members: 1 }]);
+      t.match(await vpp.bonds.members(bond), [{ interface: { index: member.index }, ...weight }]);
+      await vpp.bonds.removeMember(member);
       t.strictSame(await vpp.bonds.members(bond), []);
-      await gone(t, bond, tap);
+      await bond.delete();
     }
+    await member.delete();
     const lan = await vpp.loopbacks.create({ addresses: ['10.78.0.1/24'], up: true });
     const packet =
       'IP4: 02:fe:00:00:00:99 -> ff:ff:ff:ff:ff:ff UDP: 10.78.0.9 -> 10.78.0.1 UDP: 5000 -> 9 incrementing 30';

@@ -3,7 +3,7 @@
 //   vppctl: abf policy add id 1 acl 0 via 10.0.0.9 tap1      vpp.abf.create({ id: 1, acl: 'web', via: '10.0.0.9', interface: 'tap1' })
 //           abf attach ip4 policy 1 priority 10 tap0         vpp.abf.attach(1, 'tap0', { priority: 10 })
 
-import { ArgumentTypeError } from '../errors.js';
+import { ArgumentTypeError, VppObjectError } from '../errors.js';
 import type { AclRef, Acls } from './acls.js';
 import type { Core } from './core.js';
 import type { InterfaceRef, Interfaces } from './interfaces.js';
@@ -133,13 +133,19 @@ export class Abf {
   }
 
   /**
-   * Deletes a policy with all its paths. Detach it everywhere first: VPP 26.06 deletes an attached one as well, and ends
-   * when attachments are listed afterwards.
+   * Deletes a policy with all its paths. Detach it everywhere first: one that is attached is refused, because VPP 26.06
+   * would delete it and end when attachments are listed afterwards.
    *
-   * @throws VppObjectError ERR_VPP_OBJECT_REFUSED when there is none
+   * @throws VppObjectError ERR_VPP_OBJECT_REFUSED when there is none, or when it is attached to an interface
    */
   async delete(id: number): Promise<void> {
     const held = (await this.#rows()).find(({ policy }) => policy.policy_id === id)?.policy;
+    const attached = (await this.attachments()).filter((one) => one.id === id);
+    if (attached.length > 0) {
+      const where = attached.map((one) => one.interfaceIndex).join(', ');
+      const problem = `it is attached to interfaces ${where}, and VPP 26.06 ends when it is asked for it later: detach it first`;
+      throw new VppObjectError('ERR_VPP_OBJECT_REFUSED', `ABF policy ${id}`, problem);
+    }
     // VPP takes away the paths that are named, and the policy with the last.
     const policy = { policy_id: id, acl_index: held?.acl_index ?? 0xffffffff, paths: held?.paths ?? [] } as never;
     await this.#core.request('abf_policy_add_del', { is_add: false, policy }, `ABF policy ${id}`, 'delete it');
@@ -157,17 +163,17 @@ export class Abf {
   }
 
   /**
-   * Puts a policy on what an interface receives; default priority 0, the first of all. The policy has to exist: VPP 26.06
-   * ends when it does not.
+   * Puts a policy on what an interface receives; default priority 0, the first of all.
    *
    * @throws VppObjectError ERR_VPP_OBJECT_REFUSED when it is attached there; ERR_VPP_OBJECT_MISSING when there is no such
-   * interface
+   * interface or policy
    */
   async attach(
     id: number,
     itf: InterfaceRef,
     options: { priority?: number; family?: 'ip4' | 'ip6' } = {},
   ): Promise<void> {
+    await this.#mustExist(id);
     await this.#attach(id, itf, options, true);
   }
 
@@ -183,9 +189,16 @@ export class Abf {
       (one) => one.id === id && one.interfaceIndex === index && one.family === family,
     );
     if (held?.priority === priority) return false;
+    await this.#mustExist(id);
     if (held !== undefined) await this.#attach(id, itf, held, false);
     await this.#attach(id, itf, options, true);
     return true;
+  }
+
+  /** VPP 26.06 ends when a policy is attached that is not there. */
+  async #mustExist(id: number): Promise<void> {
+    if ((await this.#rows()).some(({ policy }) => policy.policy_id === id)) return;
+    throw new VppObjectError('ERR_VPP_OBJECT_MISSING', `ABF policy ${id}`, 'VPP has no such policy: create it first');
   }
 
   /**

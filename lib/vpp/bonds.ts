@@ -127,9 +127,8 @@ export class Bonds {
   async create(options: BondOptions): Promise<Interface> {
     const { id = NO_INDEX, mode, loadBalance = 'l2', numaOnly = false, gso = false, ...settings } = options;
     const { mac, ...others } = settings;
-    // The other modes balance by themselves; VPP wants the algorithm that goes with them.
-    const own = { 'round-robin': 3, broadcast: 4, 'active-backup': 5 } as const;
-    const lb = mode === 'xor' || mode === 'lacp' ? balances[loadBalance] : own[mode];
+    // The other modes balance by themselves: VPP refuses to be told the algorithm that goes with them.
+    const lb = mode === 'xor' || mode === 'lacp' ? balances[loadBalance] : balances.l2;
     const fields = {
       id,
       mode: modes[mode],

@@ -136,8 +136,7 @@ Failure add_default_route(const std::string& interface, const IpAddress& gateway
   if (gateway.family == AF_INET) {
     sys::Fd socket(::socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0));
     if (!socket.valid()) return failed("socket", text);
-    rtentry route;
-    std::memset(&route, 0, sizeof route); // padding, too: all of it goes to the kernel
+    rtentry route{};
     sockaddr_in in{};
     in.sin_family = AF_INET;
     std::memcpy(&route.rt_dst, &in, sizeof in);
@@ -165,6 +164,7 @@ Failure add_default_route(const std::string& interface, const IpAddress& gateway
     unsigned long info;
     uint32_t flags;
     int ifindex;
+    uint8_t rest[sizeof(rtentry)]; // valgrind takes every SIOCADDRT for one of IPv4
   } route{};
   std::memcpy(route.gateway, gateway.bytes.data(), 16);
   route.metric = 1;

@@ -360,8 +360,11 @@ export class StandIn {
       }),
     );
     const bond = (f: Fields): Fields => {
+      if ((f.lb as number) > 2) return no(-73);
       const id = f.id === NONE ? this.#free('BondEthernet') : (f.id as number);
-      return this.#created({ interface_name: `BondEthernet${id}`, interface_dev_type: 'bond', bond: { ...f, id } });
+      // Round robin, active-backup and broadcast balance in a way of their own.
+      const lb = { 1: 3, 2: 5, 4: 4 }[f.mode as number] ?? f.lb;
+      return this.#created({ interface_name: `BondEthernet${id}`, interface_dev_type: 'bond', bond: { ...f, id, lb } });
     };
     this.#on('bond_create2', bond);
     this.#on('bond_create', bond);
