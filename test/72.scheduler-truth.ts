@@ -2,9 +2,11 @@
 // southbound and at the past, drift of a part, and as many values as there may be.
 
 import t from 'tap';
-import { spawnSync } from 'node:child_process';
+import { spawn, spawnSync } from 'node:child_process';
 import { subscribe, unsubscribe } from 'node:diagnostics_channel';
-import { readdir, readlink, rm, writeFile } from 'node:fs/promises';
+import { once } from 'node:events';
+import { readFileSync } from 'node:fs';
+import { readdir, readFile, readlink, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { Worker } from 'node:worker_threads';
@@ -12,6 +14,7 @@ import { ManualClock, Scheduler, mockSouthbound } from 'node-vpp/scheduler';
 import type { Descriptor } from 'node-vpp/scheduler';
 import type * as keyMapModule from '../lib/scheduler/key-map.js';
 import type * as limitsModule from '../lib/scheduler/limits.js';
+import type * as lockModule from '../lib/scheduler/lock.js';
 import { directory, network, stage, until } from './support/scheduler.js';
 
 t.setTimeout(300_000);
@@ -19,6 +22,7 @@ const root = fileURLToPath(new URL('../../..', import.meta.url));
 
 const inside = new URL('../../../dist/scheduler/', import.meta.url);
 const { KeyMap } = (await import(new URL('key-map.js', inside).href)) as typeof keyMapModule;
+const { lock } = (await import(new URL('lock.js', inside).href)) as typeof lockModule;
 const { Limits } = (await import(new URL('limits.js', inside).href)) as typeof limitsModule;
 
 const turn = (): Promise<void> => new Promise((resolve) => void setImmediate(resolve));
@@ -607,7 +611,16 @@ void t.test('very many solitary values go in portions, and nobody can tell', asy
   ]);
   set.push(['route/r', { via: 'p1' }], ['route/f', { via: 'p5' }], ['interface/bad', { mtu: 99_999 }]);
   world.calls.length = 0;
+  // Others get a turn after every 4096 calls, however the portions fall.
+  let turns = 0;
+  let busy = true;
+  const others = (async (): Promise<void> => {
+    for (; busy; turns += 1) await turn();
+  })();
   const result = await scheduler.commit({ set, delete: ['interface/gone'] });
+  busy = false;
+  await others;
+  t.ok(turns >= Math.floor(count / 4096), `${turns} turns`);
   t.equal(result.status, 'failed');
   t.strictSame(result.failures.map(({ key }) => key).sort(), failing.map((i) => `interface/p${i}`).sort());
   t.equal(world.values.size, count - failing.length + 1);
@@ -823,6 +836,15 @@ void t.test('the map of keys does what a Map does', (t) => {
   }
   t.strictSame([...map.keys()].sort(), [...model.keys()].sort());
   t.strictSame([...map.values()].sort(), [...model.values()].sort());
+  for (let i = 0; i < 30_000; i += 1) {
+    map.set(`many/${i}`, i);
+    model.set(`many/${i}`, i);
+  }
+  for (let i = 0; i < 30_000; i += 7) if (map.delete(`many/${i}`) !== model.delete(`many/${i}`)) t.fail(`many/${i}`);
+  t.strictSame([...map].sort(), [...model].sort(), 'also where there are many');
+  const each: [string, number][] = [];
+  map.forEach((value, key) => each.push([key, value]));
+  t.strictSame(each, [...map]);
   // An iteration goes on while entries come and go.
   let seen = 0;
   for (const key of map.keys()) {
@@ -861,4 +883,105 @@ void t.test('a copy of the graph is a copy', async (t) => {
     ['interface/a'],
     'indexes show the graph, not its copy',
   );
+});
+
+/** Takes a lock again and again, writes down when it has it, and is killed while it has it. */
+const contender = `
+import { appendFileSync } from 'node:fs';
+import { lock } from ${JSON.stringify(new URL('lock.js', inside).href)};
+const [path, holds] = process.argv.slice(1);
+const note = (what) => appendFileSync(path + '/log', what + ' ' + process.pid + '\\n');
+for (let left = Number(holds); left > 0;) {
+  let unlock;
+  try {
+    unlock = await lock(path + '/lock', path);
+  } catch (error) {
+    if (error.code !== 'ERR_SCHEDULER_JOURNAL_LOCKED') throw error;
+    await new Promise((resolve) => setImmediate(resolve));
+    continue;
+  }
+  note('in');
+  for (let i = 0; i < 3; i += 1) await new Promise((resolve) => setImmediate(resolve));
+  left -= 1;
+  note(left === 0 ? 'killed' : 'out');
+  if (left === 0) process.kill(process.pid, 'SIGKILL');
+  await unlock();
+}
+`;
+
+function readOrNothing(file: string): string {
+  try {
+    return readFileSync(file, 'utf8');
+  } catch {
+    return 'nothing';
+  }
+}
+
+void t.test('of several processes one has the lock, also when its holders are killed', async (t) => {
+  const path = await directory();
+  const race = async (): Promise<void> => {
+    for (let round = 0; round < 4; round += 1) {
+      const child = spawn(process.execPath, ['--input-type=module', '-e', contender, path, '12'], {
+        stdio: ['ignore', 'ignore', 'pipe'],
+      });
+      let text = '';
+      child.stderr.setEncoding('utf8').on('data', (part: string) => (text += part));
+      const [, signal] = (await once(child, 'close')) as [number | null, string | null];
+      if (signal !== 'SIGKILL') t.fail(`a contender ended otherwise: ${text}`);
+    }
+  };
+  // Whoever looks sees who has it, or that nobody has: never a lock that does not say whose it is.
+  let running = true;
+  const seen = new Set<string>();
+  const look = async (): Promise<void> => {
+    while (running) {
+      for (let i = 0; i < 200; i += 1) seen.add(readOrNothing(join(path, 'lock')));
+      await turn();
+    }
+  };
+  const looking = look();
+  await Promise.all([race(), race(), race(), race()]);
+  running = false;
+  await looking;
+  for (const said of seen) if (!/^(\d+ \d+|nothing)$/.test(said)) t.fail(`a lock said ${JSON.stringify(said)}`);
+  t.ok(seen.size > 2);
+  let holder: string | undefined;
+  let held = 0;
+  for (const line of (await readFile(join(path, 'log'), 'utf8')).trim().split('\n')) {
+    const [what, pid] = line.split(' ');
+    if (what === 'in') {
+      t.equal(holder, undefined, 'nobody else has it');
+      holder = pid;
+      held += 1;
+    } else {
+      t.equal(pid, holder);
+      holder = undefined;
+    }
+  }
+  t.equal(held, 4 * 4 * 12);
+  // What the last one has left is nobody's, and nothing else is left.
+  const unlock = await lock(join(path, 'lock'), path);
+  t.strictSame((await readdir(path)).sort(), ['lock', 'log']);
+  await unlock();
+  t.strictSame(await readdir(path), ['log']);
+});
+
+void t.test('a lock says who has it from its first moment; what nobody can have written is nobody’s', async (t) => {
+  const path = await directory();
+  const file = join(path, 'lock');
+  for (const left of ['', 'garbage', '999999999 1', `${process.ppid} 1`, '-1 5']) {
+    await writeFile(file, left);
+    await writeFile(`${file}.999999999-0-1.new`, left);
+    const unlock = await lock(file, path);
+    t.equal((await readFile(file, 'utf8')).split(' ')[0], String(process.pid), JSON.stringify(left));
+    await t.rejects(lock(file, path), { code: 'ERR_SCHEDULER_JOURNAL_LOCKED' });
+    t.strictSame(await readdir(path), ['lock'], 'nothing else is left');
+    await unlock();
+  }
+  // Somebody else's, who is there.
+  const stat = await readFile(`/proc/${process.ppid}/stat`, 'utf8');
+  const start = stat.slice(stat.lastIndexOf(')') + 2).split(' ')[19]!;
+  await writeFile(file, `${process.ppid} ${start}`);
+  await t.rejects(lock(file, path), { code: 'ERR_SCHEDULER_JOURNAL_LOCKED', message: new RegExp(`${process.ppid}`) });
+  t.strictSame(await readdir(path), ['lock']);
 });

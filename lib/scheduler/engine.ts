@@ -11,7 +11,7 @@ import { SchedulerError } from '../errors.js';
 import { messageOf } from './accept.js';
 import { inScope, type Scope } from './ask.js';
 import type { Clock } from './clock.js';
-import { Execution, Outcome, type LateOutcome } from './executor.js';
+import { Execution, Outcome, Pace, type LateOutcome } from './executor.js';
 import { Bit, type Graph, type Dependency, type Node } from './graph.js';
 import { RowFlag, rowCode, type TransactionRecord } from './history.js';
 import type { Entry } from './key-space.js';
@@ -40,6 +40,7 @@ export class Run {
   readonly serial: boolean;
   /** Everything in one plan, because a plan is what is being executed. */
   whole = false;
+  readonly pace = new Pace();
   readonly signal: () => AbortSignal;
   readonly isOwn: (node: Node) => boolean;
   readonly blocked: Node[] = [];
@@ -76,7 +77,7 @@ export class Run {
 }
 
 /** How many solitary values are planned and executed together. */
-const portion = 8192;
+const portion = 1024;
 
 /** Whether a value is new, may be created at once, and no other has anything to do with it. */
 function isSolitary(node: Node): boolean {
@@ -140,21 +141,17 @@ export class Engine {
    * Very many values that are new and have nothing to do with any other are taken in portions, after everything else: what
    * is needed only while a portion is on its way is then young when it dies, and costs the garbage collector nothing.
    */
-  #parts(run: Run, seeds: readonly Node[]): readonly (readonly Node[])[] {
-    if (seeds.length <= portion * 2 || run.whole || this.graph.hasChoices) return [seeds];
-    const rest: Node[] = [];
-    const parts: Node[][] = [rest];
-    let part: Node[] = [];
-    for (const node of seeds) {
-      if (!isSolitary(node)) {
-        rest.push(node);
-        continue;
-      }
-      if (part.length === 0) parts.push(part);
-      part.push(node);
-      if (part.length === portion) part = [];
+  *#parts(run: Run, seeds: readonly Node[]): Generator<readonly Node[]> {
+    if (seeds.length <= portion * 2 || run.whole || this.graph.hasChoices) {
+      yield seeds;
+      return;
     }
-    return parts;
+    // All are asked before anything is done: what is done may change the answers.
+    const all = seeds.every(isSolitary);
+    const alone = all ? seeds : seeds.filter(isSolitary);
+    const rest = all ? [] : seeds.filter((node) => !isSolitary(node));
+    if (rest.length > 0) yield rest;
+    for (let from = 0; from < alone.length; from += portion) yield alone.slice(from, from + portion);
   }
 
   async #settlePart(run: Run, seeds: readonly Node[]): Promise<void> {
@@ -203,6 +200,7 @@ export class Engine {
     const execution = new Execution(draft.steps, {
       handle: () => this.handleOf(run),
       limits: this.limits,
+      pace: run.pace,
       concurrency: run.serial ? 1 : this.concurrency,
       stopped: () => run.stop !== undefined,
       done: (step, metadata) => this.#done(run, step, metadata),

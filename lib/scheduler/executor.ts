@@ -7,6 +7,7 @@
 // A step is ready when all it comes after have succeeded; if one of them failed it is skipped. Invariant: every step is
 // settled exactly once: done, failed, skipped or stopped.
 
+import { performance } from 'node:perf_hooks';
 import { DescriptorError } from '../errors.js';
 import type { BatchOutcome, Call } from './descriptor.js';
 import type { Entry } from './key-space.js';
@@ -21,6 +22,7 @@ export interface ExecutionEnvironment {
   /** Makes what a call is given. */
   handle(): CallHandle;
   readonly limits: Limits;
+  readonly pace: Pace;
   /** How many calls at once, over all descriptors. */
   readonly concurrency: number;
   /** Asked before each call; true: start nothing more. */
@@ -47,12 +49,32 @@ interface Lane {
 /** Calls answered at once before other work of the process gets a turn. */
 const turn = 4096;
 
+/** How long a run, of one execution after the other, has kept the process to itself. */
+export class Pace {
+  #calls = 0;
+
+  /** Whether others are due. */
+  get over(): boolean {
+    return this.#calls >= turn;
+  }
+
+  spend(calls: number): void {
+    this.#calls += calls;
+  }
+
+  /** Others have had a turn. */
+  begin(): void {
+    this.#calls = 0;
+  }
+}
+
 /** Carries out a list of steps. */
 export class Execution {
   /** By step: one of `Outcome`. */
   readonly outcomes: Uint8Array;
   readonly #steps: readonly Step[];
   readonly #environment: ExecutionEnvironment;
+  readonly #pace: Pace;
   readonly #waitsFor: Int32Array;
   readonly #firstEdge: Int32Array | undefined;
   readonly #edges: Int32Array | undefined;
@@ -61,7 +83,6 @@ export class Execution {
   #running = 0;
   #phase = 1;
   #openInPhase = 0;
-  #sinceTurn = 0;
   #finish: (() => void) | undefined;
   /** For the next call; calls that were answered at once and did not ask for the signal have left it as it was. */
   #handle: CallHandle | undefined;
@@ -69,6 +90,7 @@ export class Execution {
   constructor(steps: readonly Step[], environment: ExecutionEnvironment) {
     this.#steps = steps;
     this.#environment = environment;
+    this.#pace = environment.pace;
     this.outcomes = new Uint8Array(steps.length);
     this.#waitsFor = new Int32Array(steps.length);
     let edges = 0;
@@ -105,8 +127,8 @@ export class Execution {
         this.#pump();
         if (this.#openInPhase === 0) break;
         if (this.#running > 0) await new Promise<void>((resolve) => (this.#finish = resolve));
-        else if (this.#sinceTurn >= turn) await new Promise<void>((resolve) => void setImmediate(resolve));
-        this.#sinceTurn = 0;
+        else if (this.#pace.over) await new Promise<void>((resolve) => void setImmediate(resolve));
+        this.#pace.begin();
       }
     }
   }
@@ -142,7 +164,7 @@ export class Execution {
           if (this.#environment.stopped()) {
             this.#settle(lane.queue[lane.head++]!, Outcome.stopped);
           } else {
-            if (this.#sinceTurn >= turn) return;
+            if (this.#pace.over) return;
             if (lane.running >= lane.entry.concurrency || this.#running >= this.#environment.concurrency) break;
             this.#start(lane);
           }
@@ -167,12 +189,12 @@ export class Execution {
         indexes.push(i);
         lane.head += 1;
       }
-      this.#sinceTurn += indexes.length;
+      this.#pace.spend(indexes.length);
       this.#settleBatch(lane, kind, indexes);
       return;
     }
     lane.head += 1;
-    this.#sinceTurn += 1;
+    this.#pace.spend(1);
     const step = this.#steps[first]!;
     const began = this.#began();
     const handle = this.#takeHandle();
@@ -185,14 +207,18 @@ export class Execution {
       return;
     }
     if (isPromise(answer)) {
-      this.#await(lane, [step], answer, handle, began, {
-        answered: (metadata) => this.#done(first, metadata),
-        failed: (error) => this.#failed(first, error),
-      });
+      this.#awaitOne(lane, first, answer, handle, began);
       return;
     }
     this.#took(lane, kind, 1, began);
     this.#done(first, answer);
+  }
+
+  #awaitOne(lane: Lane, i: number, answer: Promise<unknown>, handle: CallHandle, began: number): void {
+    this.#await(lane, [this.#steps[i]!], answer, handle, began, {
+      answered: (metadata) => this.#done(i, metadata),
+      failed: (error) => this.#failed(i, error),
+    });
   }
 
   #takeHandle(): CallHandle {
@@ -320,7 +346,7 @@ export class Execution {
   }
 
   #settle(settled: number, how: number): void {
-    const stack: { i: number; how: number }[] = [];
+    let stack: { i: number; how: number }[] | undefined;
     let i = settled;
     let outcome = how;
     for (;;) {
@@ -332,14 +358,14 @@ export class Execution {
           for (let e = this.#firstEdge![i]!; e < end; e += 1) {
             const next = this.#edges[e]!;
             if (outcome !== Outcome.done) {
-              stack.push({ i: next, how: outcome === Outcome.stopped ? Outcome.stopped : Outcome.skipped });
+              (stack ??= []).push({ i: next, how: outcome === Outcome.stopped ? Outcome.stopped : Outcome.skipped });
             } else if ((this.#waitsFor[next]! -= 1) === 0 && this.#steps[next]!.phase === this.#phase) {
               this.#enqueue(next);
             }
           }
         }
       }
-      const next = stack.pop();
+      const next = stack?.pop();
       if (next === undefined) return;
       i = next.i;
       outcome = next.how;

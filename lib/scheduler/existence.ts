@@ -104,6 +104,8 @@ export function pinned(node: Node): boolean {
   return (node.bits & Bit.uncertain) !== 0 && node.entry?.retrievable === true;
 }
 
+const never = (): boolean => false;
+
 /** Works out what will exist. */
 export class Existence {
   readonly graph: Graph;
@@ -177,7 +179,7 @@ export class Existence {
     }
     // The queue grows while it is walked. A selector's dependants are told once, when it has its first match.
     for (const node of queue) {
-      eachDependant(this.graph, node, () => false, visit);
+      eachDependant(this.graph, node, never, visit);
       for (let choice = this.#opened.pop(); choice !== undefined; choice = this.#opened.pop()) {
         for (const dependant of choice.dependants) visit(dependant);
       }

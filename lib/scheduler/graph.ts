@@ -153,7 +153,7 @@ export class Graph {
 
   /** Turns selectors into edges. */
   compile(selectors: Iterable<Selector> | undefined): readonly Dependency[] {
-    if (selectors === undefined) return none;
+    if (selectors === undefined || isEmpty(selectors)) return none;
     let compiled: Dependency[] | undefined;
     for (const selector of selectors) (compiled ??= []).push(this.#compileOne(selector));
     return compiled ?? none;
@@ -331,6 +331,11 @@ function unlink(leaf: Node | Choice, node: Node): void {
     leaf.dependants.delete(node);
     if (leaf.dependants.size === 0) leaf.dependants = undefined;
   }
+}
+
+/** Whether nothing is there to be iterated over; most values need nothing, and an iterator is an object. */
+function isEmpty(list: Iterable<unknown>): boolean {
+  return Array.isArray(list) && list.length === 0;
 }
 
 /** Visits every node and choice a list of dependencies names. */

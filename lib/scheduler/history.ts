@@ -7,6 +7,7 @@
 //
 // Invariant: rows are only appended, so (seq, row) names an event for ever: it is the resume token of a watcher.
 
+import { Column } from './column.js';
 import type { Entry } from './key-space.js';
 import { redact } from './redact.js';
 import { valueStates, type OperationKind, type ValueState } from './state.js';
@@ -81,12 +82,11 @@ export class TransactionRecord {
   startedMs: number;
   endedMs: number | undefined = undefined;
   status: TransactionStatus = 'running';
-  readonly keys: string[] = [];
-  readonly codes: number[] = [];
+  /** Key, code and value of row i are at 3 i, 3 i + 1 and 3 i + 2. */
+  readonly #rows = new Column<unknown>();
   /** As far as the last row that has one. */
-  readonly previous: unknown[] = [];
-  readonly values: unknown[] = [];
-  readonly errors = new Map<number, string>();
+  #previous: Column<unknown> | undefined = undefined;
+  #errors: Map<number, string> | undefined = undefined;
   /** The record that follows; how watchers move on. */
   next: TransactionRecord | undefined = undefined;
 
@@ -99,19 +99,49 @@ export class TransactionRecord {
 
   /** Appends a row. */
   add(key: string, code: number, previous: unknown, value: unknown, error?: string): void {
-    const row = this.keys.length;
-    if (error !== undefined) this.errors.set(row, error);
+    const row = this.size;
+    if (error !== undefined) (this.#errors ??= new Map<number, string>()).set(row, error);
     if (previous !== undefined) {
-      while (this.previous.length < row) this.previous.push(undefined);
-      this.previous.push(previous);
+      const column = (this.#previous ??= new Column());
+      while (column.length < row) column.push(undefined);
+      column.push(previous);
     }
-    this.keys.push(key);
-    this.codes.push(code);
-    this.values.push(value);
+    this.#rows.push(key);
+    this.#rows.push(code);
+    this.#rows.push(value);
   }
 
+  /** How many rows it has. */
   get size(): number {
-    return this.keys.length;
+    return this.#rows.length / 3;
+  }
+
+  key(row: number): string {
+    return this.#rows.at(row * 3) as string;
+  }
+
+  code(row: number): number {
+    return this.#rows.at(row * 3 + 1) as number;
+  }
+
+  value(row: number): unknown {
+    return this.#rows.at(row * 3 + 2);
+  }
+
+  /** What was there before, not redacted. */
+  previous(row: number): unknown {
+    const column = this.#previous;
+    return column === undefined || row >= column.length ? undefined : column.at(row);
+  }
+
+  error(row: number): string | undefined {
+    return this.#errors?.get(row);
+  }
+
+  /** The key of every row; one with several rows comes several times. */
+  *keys(): Generator<string, undefined> {
+    for (let row = 0; row < this.size; row += 1) yield this.key(row);
+    return undefined;
   }
 }
 
@@ -243,15 +273,15 @@ export class History {
   view(record: TransactionRecord, key?: string): RecordedTransaction {
     const operations: RecordedOperation[] = [];
     for (let row = 0; row < record.size; row += 1) {
-      if (key === undefined || record.keys[row] === key) operations.push(this.row(record, row));
+      if (key === undefined || record.key(row) === key) operations.push(this.row(record, row));
     }
     const { seq, kind, description, startedMs, endedMs, status } = record;
     return { seq, kind, description, startedMs, endedMs, status, operations };
   }
 
   row(record: TransactionRecord, row: number): RecordedOperation {
-    const key = record.keys[row]!;
-    const code = record.codes[row]!;
+    const key = record.key(row);
+    const code = record.code(row);
     const schema = this.#entryOf(key)?.descriptor.schema;
     const flags = (code >> 8) & 255;
     return {
@@ -261,9 +291,9 @@ export class History {
       key,
       operation: rowKind(code),
       state: valueStates[rowState(code)]!,
-      previous: redact(schema, record.previous[row]),
-      value: redact(schema, record.values[row]),
-      error: record.errors.get(row),
+      previous: redact(schema, record.previous(row)),
+      value: redact(schema, record.value(row)),
+      error: record.error(row),
       recreate: (flags & RowFlag.recreate) !== 0,
       revert: (flags & RowFlag.revert) !== 0,
       retry: (flags & RowFlag.retry) !== 0,

@@ -218,10 +218,10 @@ export class Journal {
     for (let row = 0; row < record.size; row += 1) {
       if (count === chunk) flush(0);
       count += 1;
-      if (next.done !== true && next.value === record.keys[row]) next = order.next();
-      else rows.push(record.keys[row]!);
-      rows.push(record.codes[row]!);
-      const error = record.errors.get(row);
+      if (next.done !== true && next.value === record.key(row)) next = order.next();
+      else rows.push(record.key(row));
+      rows.push(record.code(row));
+      const error = record.error(row);
       if (error !== undefined) errors.push([row, error]);
     }
     flush(1);

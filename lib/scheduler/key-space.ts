@@ -87,6 +87,11 @@ export class KeySpaces {
   readonly #byName = new Map<string, Entry>();
   readonly #byPrefix = new Map<string, Entry[]>();
   #lengths: number[] = [];
+  /** Descriptors with whose prefix no other prefix begins, nor it with another: no other can claim any of their keys. */
+  readonly #alone = new Map<Entry, string>();
+  /** The one of those that was found last: the next key is most likely its, too. */
+  #last: Entry | undefined;
+  #lastPrefix = '';
   readonly #limitMs: number;
 
   /** `limitMs` is the time limit of calls of descriptors that name none. */
@@ -123,12 +128,35 @@ export class KeySpaces {
     const entry = new Entry(descriptor, this.#limitMs);
     this.#byName.set(entry.name, entry);
     this.#byPrefix.set(prefix, [...others, entry]);
+    this.#findAlone();
     this.#lengths = [...new Set([...this.#byPrefix.keys()].map((known) => known.length))].sort((a, b) => b - a);
     return entry;
   }
 
   /** The descriptor of a key; throws when two claim it. */
   find(key: string): Entry | undefined {
+    if (this.#last !== undefined && key.startsWith(this.#lastPrefix)) return this.#last;
+    const entry = this.#search(key);
+    const prefix = entry === undefined ? undefined : this.#alone.get(entry);
+    if (prefix !== undefined) {
+      this.#last = entry;
+      this.#lastPrefix = prefix;
+    }
+    return entry;
+  }
+
+  #findAlone(): void {
+    this.#last = undefined;
+    this.#alone.clear();
+    for (const entry of this.#byName.values()) {
+      const { keys } = entry.descriptor;
+      if (typeof keys !== 'string') continue;
+      const others = [...this.#byPrefix.keys()].filter((other) => other.startsWith(keys) || keys.startsWith(other));
+      if (others.length === 1) this.#alone.set(entry, keys);
+    }
+  }
+
+  #search(key: string): Entry | undefined {
     let found: Entry | undefined;
     for (const length of this.#lengths) {
       if (length > key.length) continue;

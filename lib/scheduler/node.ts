@@ -5,7 +5,6 @@
 import type { Dependency } from './graph.js';
 import type { Entry } from './key-space.js';
 import type { InvalidField } from './descriptor.js';
-import { State } from './state.js';
 
 /** Facts about a node, as bits. The upper ones belong to the planner and are clear between plans. */
 export const Bit = {
@@ -75,6 +74,12 @@ export interface Trouble {
   retriable?: boolean;
 }
 
+// A node's facts, its state and one thing more are in one number.
+const stateAt = 24;
+const factBits = (1 << 23) - 1;
+/** The edges of the applied value are those of the desired one. */
+const sameDeps = 1 << 23;
+
 /** One key. */
 export class Node {
   readonly key: string;
@@ -82,18 +87,64 @@ export class Node {
   desired: unknown = undefined;
   applied: unknown = undefined;
   metadata: unknown = undefined;
-  bits = 0;
-  state: number = State.nonexistent;
   /** The transaction that last changed what is desired of it, or its state. */
   seq = 0;
-  deps: readonly Dependency[] = none;
-  appliedDeps: readonly Dependency[] = none;
-  dependants: Node | Set<Node> | undefined = undefined;
+  #facts = 0;
+  #deps: readonly Dependency[] = none;
   #more: More | undefined = undefined;
 
   constructor(key: string, entry: Entry | undefined) {
     this.key = key;
     this.entry = entry;
+  }
+
+  get bits(): number {
+    return this.#facts & factBits;
+  }
+
+  set bits(bits: number) {
+    this.#facts = (this.#facts & ~factBits) | bits;
+  }
+
+  /** One of `State`. */
+  get state(): number {
+    return this.#facts >> stateAt;
+  }
+
+  set state(state: number) {
+    this.#facts = (this.#facts & (factBits | sameDeps)) | (state << stateAt);
+  }
+
+  /** What the desired value needs. */
+  get deps(): readonly Dependency[] {
+    return this.#deps;
+  }
+
+  set deps(deps: readonly Dependency[]) {
+    const { appliedDeps } = this;
+    this.#deps = deps;
+    this.appliedDeps = appliedDeps;
+  }
+
+  /** What the applied value needed; most often the same. */
+  get appliedDeps(): readonly Dependency[] {
+    return (this.#facts & sameDeps) !== 0 ? this.#deps : (this.#more?.appliedDeps ?? none);
+  }
+
+  set appliedDeps(deps: readonly Dependency[]) {
+    const same = deps === this.#deps;
+    this.#facts = same ? this.#facts | sameDeps : this.#facts & ~sameDeps;
+    const kept = same || deps.length === 0 ? none : deps;
+    if (this.#more !== undefined || kept !== none) this.#with().appliedDeps = kept;
+  }
+
+  /** Who needs it. */
+  get dependants(): Node | Set<Node> | undefined {
+    return this.#more?.dependants;
+  }
+
+  set dependants(dependants: Node | Set<Node> | undefined) {
+    if (this.#more !== undefined || dependants !== undefined) this.#with().dependants = dependants;
   }
 
   get parent(): Node | undefined {
@@ -155,7 +206,9 @@ export class Node {
     more.up = -1;
     more.down = -1;
     more.scratch = undefined;
-    if (more.parent === undefined && more.children === undefined && more.trouble === undefined) this.#more = undefined;
+    const { parent, children, trouble, dependants, appliedDeps } = more;
+    if (parent !== undefined || children !== undefined || trouble !== undefined) return;
+    if (dependants === undefined && appliedDeps.length === 0) this.#more = undefined;
   }
 
   #with(): More {
@@ -163,7 +216,7 @@ export class Node {
   }
 
   #isAlone(): boolean {
-    return this.deps.length === 0 && this.appliedDeps.length === 0 && this.dependants === undefined;
+    return this.#deps.length === 0 && this.appliedDeps.length === 0 && this.dependants === undefined;
   }
 }
 
@@ -172,6 +225,8 @@ class More {
   parent: Node | undefined = undefined;
   children: Set<Node> | undefined = undefined;
   trouble: Trouble | undefined = undefined;
+  dependants: Node | Set<Node> | undefined = undefined;
+  appliedDeps: readonly Dependency[] = none;
   up = -1;
   down = -1;
   scratch: unknown = undefined;

@@ -154,16 +154,16 @@ function factsOf(records: readonly TransactionRecord[], counted: number, now: Gr
   for (let i = 0; i < counted; i += 1) {
     const record = records[i]!;
     for (let row = 0; row < record.size; row += 1) {
-      const key = record.keys[row]!;
-      const code = record.codes[row]!;
+      const key = record.key(row);
+      const code = record.code(row);
       const fact = facts.get(key) ?? empty();
       facts.set(key, fact);
       fact.state = rowState(code);
       fact.seq = record.seq;
-      fact.value = record.values[row] ?? fact.value;
-      fact.error = record.errors.get(row);
+      fact.value = record.value(row) ?? fact.value;
+      fact.error = record.error(row);
       fact.derived = ((code >> 8) & RowFlag.derived) !== 0;
-      fact.applied = appliedAfter(code, record.values[row], fact.applied);
+      fact.applied = appliedAfter(code, record.value(row), fact.applied);
     }
   }
   // Keys nothing is kept about from before the moment: as they were before what came after, or as they still are.
@@ -171,13 +171,13 @@ function factsOf(records: readonly TransactionRecord[], counted: number, now: Gr
   for (let i = counted; i < records.length; i += 1) {
     const record = records[i]!;
     for (let row = 0; row < record.size; row += 1) {
-      const key = record.keys[row]!;
+      const key = record.key(row);
       if (later.has(key)) continue;
       later.add(key);
       if (facts.has(key)) continue;
-      const code = record.codes[row]!;
+      const code = record.code(row);
       const state = stateBefore(code);
-      const value = record.previous[row];
+      const value = record.previous(row);
       const derived = ((code >> 8) & RowFlag.derived) !== 0;
       facts.set(key, { ...empty(), state, value, applied: isThere(state) ? value : undefined, derived });
     }

@@ -59,12 +59,12 @@ export class TransactionResult {
   get(key: string): ValueResult {
     if (this.#rows === undefined) {
       this.#rows = new Map();
-      this.#record.keys.forEach((rowKey, row) => this.#rows!.set(rowKey, row));
+      for (let row = 0; row < this.#record.size; row += 1) this.#rows.set(this.#record.key(row), row);
     }
     const row = this.#rows.get(key);
     if (row === undefined) return { key, state: this.#stateOf(key), error: undefined };
-    const state = valueStates[(this.#record.codes[row]! >> 4) & 15]!;
-    return { key, state, error: this.#record.errors.get(row) };
+    const state = valueStates[(this.#record.code(row) >> 4) & 15]!;
+    return { key, state, error: this.#record.error(row) };
   }
 
   /** The results of the values the transaction named, in its order. */

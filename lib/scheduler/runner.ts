@@ -7,6 +7,7 @@
 // Invariant: a transaction is answered or refused exactly once, and its outcome is journalled before.
 
 import { channel } from 'node:diagnostics_channel';
+import { performance } from 'node:perf_hooks';
 import { accept } from './accept.js';
 import { asError, type Core } from './core.js';
 import { Run } from './engine.js';
@@ -145,7 +146,7 @@ export class Runner {
       new TransactionResult(
         record,
         failures,
-        () => change?.keys() ?? new Set(record.keys),
+        () => change?.keys() ?? new Set(record.keys()),
         (key) => valueStates[graph.get(key)?.state ?? 0]!,
       ),
     );
@@ -202,7 +203,7 @@ export class Runner {
     // What was not begun may be due all the same: something else that carries it has been made.
     addAll(back, run.left);
     // Also what had to make way for the change, and has not been changed itself.
-    for (const key of new Set(record.keys)) {
+    for (const key of new Set(record.keys())) {
       const node = this.#core.engine.graph.get(key);
       if (node !== undefined) back.push(node);
     }
@@ -226,11 +227,11 @@ export class Runner {
     graph.nodes.reserve(change.size);
     transaction.changes.push(change);
     try {
-      for (const [key, value] of change) {
+      change.forEach((value, key) => {
         const before = accept(graph, key, value, seeds);
         transaction.note(before);
         if (remembering) this.#core.checkpoints.changed(transaction.seq, key, before, transaction.work.confirm);
-      }
+      });
     } catch (error) {
       this.takeBack(transaction);
       throw error;

@@ -28,7 +28,7 @@ const texts = {
 /** Compares everything a run has touched; gives what must be planned for because it is otherwise than believed. */
 export async function verify(engine: Engine, spaces: KeySpaces, run: Run): Promise<Node[]> {
   const byEntry = new Map<Entry, Set<string>>();
-  for (const key of run.record.keys) {
+  for (const key of run.record.keys()) {
     const entry = spaces.find(key);
     if (entry?.retrievable !== true) continue;
     const same = byEntry.get(entry);

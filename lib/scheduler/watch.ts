@@ -105,7 +105,7 @@ async function* operations(
     if (row < record.size) {
       const at = row;
       row += 1;
-      if (prefix === undefined || record.keys[at]!.startsWith(prefix)) yield history.row(record, at);
+      if (prefix === undefined || record.key(at).startsWith(prefix)) yield history.row(record, at);
     } else if (record.next !== undefined) {
       record = record.next;
       row = 0;
