@@ -16,6 +16,12 @@ interface Figures {
   /** Milliseconds by the clock, and of processor time (all threads): on a busy machine the second is the one to trust. */
   readonly ms: number;
   readonly cpuMs: number;
+  /**
+   * Means of a case that is repeated: a collection falls into some rounds of a small transaction and not into others, and
+   * the median is that of a round without one.
+   */
+  readonly meanMs?: number;
+  readonly meanCpuMs?: number;
   /** Milliseconds by the clock in which the garbage collector stopped everything else. */
   readonly gcMs?: number;
   readonly p50?: number;
@@ -84,7 +90,7 @@ function watch(): () => { ms: number; cpuMs: number } {
   };
 }
 
-function* independent(count: number, from = 0): Generator<[string, Value]> {
+function* values(count: number, from = 0): Generator<[string, Value]> {
   for (let i = from; i < from + count; i += 1) yield [`interface/port-${i}`, { mtu: 1500 + (i % 9) }];
 }
 
@@ -92,12 +98,12 @@ function* independent(count: number, from = 0): Generator<[string, Value]> {
 async function warm(rounds = 3): Promise<void> {
   for (let round = 0; round < rounds; round += 1) {
     const scheduler = await Scheduler.open({ descriptors: world(), startup: 'none' });
-    await scheduler.commit({ set: [...independent(5000)] });
+    await scheduler.commit({ set: [...values(5000)] });
     await scheduler.commit({
-      set: [...independent(200, 5000)].map(([key, { mtu }]) => [key, { mtu, on: 'interface/port-1' }] as const),
+      set: [...values(200, 5000)].map(([key, { mtu }]) => [key, { mtu, on: 'interface/port-1' }] as const),
     });
-    await scheduler.commit({ delete: [...independent(100)].map(([key]) => key) });
-    for (let i = 0; i < 500; i += 1) await scheduler.commit({ set: [...independent(1, 100_000 + i)] });
+    await scheduler.commit({ delete: [...values(100)].map(([key]) => key) });
+    for (let i = 0; i < 500; i += 1) await scheduler.commit({ set: [...values(1, 100_000 + i)] });
     await scheduler.resync('downstream');
     await scheduler.close();
   }
@@ -116,7 +122,10 @@ async function repeat(rounds: number, once: (measure: boolean) => Promise<Figure
   all.sort((a, b) => a.ms - b.ms);
   const median = all[Math.floor(rounds / 2)]!;
   const cpu = all.map(({ cpuMs }) => cpuMs).sort((a, b) => a - b)[Math.floor(rounds / 2)]!;
-  return { ...memory, ...median, ...pick(memory), cpuMs: cpu, p50: median.ms, p99: all[rounds - 1]!.ms };
+  const meanMs = all.reduce((sum, { ms }) => sum + ms, 0) / rounds;
+  const meanCpuMs = all.reduce((sum, { cpuMs }) => sum + cpuMs, 0) / rounds;
+  const times = { cpuMs: cpu, meanMs, meanCpuMs, p50: median.ms, p99: all[rounds - 1]!.ms };
+  return { ...memory, ...median, ...pick(memory), ...times };
 }
 
 /** The memory figures, which only the first round has. */
@@ -129,7 +138,7 @@ async function settled(): Promise<void> {
   collect();
   for (let round = 0; round < 8; round += 1) {
     const scheduler = await open();
-    await scheduler.commit({ set: [...independent(5000)] });
+    await scheduler.commit({ set: [...values(5000)] });
     await scheduler.close();
   }
 }
@@ -153,7 +162,7 @@ function pauses(): { stop: () => Promise<number> } {
 
 async function many(count: number, measure: boolean): Promise<Figures> {
   const scheduler = await open();
-  const set = [...independent(count)];
+  const set = [...values(count)];
   // What the round before has left is not this one's to clear away.
   const before = measure ? held() : 0;
   if (!measure) await settled();
@@ -229,7 +238,7 @@ async function one(scheduler: Scheduler, rounds: number): Promise<Figures> {
 
 async function oneInMemory(): Promise<Figures> {
   const scheduler = await open();
-  await scheduler.commit({ set: independent(1_000_000) });
+  await scheduler.commit({ set: values(1_000_000) });
   collect();
   return one(scheduler, 20_000);
 }
@@ -243,7 +252,7 @@ async function oneJournalled(): Promise<Figures> {
   const { path, remove } = temporary();
   try {
     const scheduler = await open({ journal: { path, snapshotBytes: 2 ** 40 } });
-    await scheduler.commit({ set: independent(1_000_000) });
+    await scheduler.commit({ set: values(1_000_000) });
     collect();
     const alone = await one(scheduler, 1000);
     // 64 clients at once: their intents share a write and a sync.
@@ -263,7 +272,7 @@ async function oneJournalled(): Promise<Figures> {
 
 async function resync(): Promise<Figures> {
   const scheduler = await open();
-  await scheduler.commit({ set: independent(1_000_000) });
+  await scheduler.commit({ set: values(1_000_000) });
   collect();
   const stop = watch();
   const result = await scheduler.resync('downstream');
@@ -277,7 +286,7 @@ async function recovery(): Promise<Figures> {
   const { path, remove } = temporary();
   try {
     const first = await open({ journal: { path, snapshotBytes: 2 ** 40 } });
-    await first.commit({ set: independent(1_000_000) });
+    await first.commit({ set: values(1_000_000) });
     await first.destroy();
     collect();
     const before = held();
@@ -293,36 +302,40 @@ async function recovery(): Promise<Figures> {
   }
 }
 
+/** What docs/scheduler.md recommends to who commits a million values at once. */
+const largeYoung = '--max-semi-space-size=64';
+
 interface Row {
   readonly name: string;
+  /** Values of the transaction. */
+  readonly count?: number;
+  /** Of Node. */
+  readonly flags?: readonly string[];
   readonly title: string;
   readonly target: string;
   readonly ligato: string;
   readonly run: () => Promise<Figures>;
 }
 
+function independent(count: number, rounds: number, target: string, ligato: string, flags: string[] = []): Row {
+  return {
+    name: ['independent', count, ...flags].join('-'),
+    title: [`${count.toLocaleString('en')} independent values, history on`, ...flags].join(', '),
+    count,
+    flags,
+    target,
+    ligato,
+    run: () => repeat(rounds, (measure) => many(count, measure)),
+  };
+}
+
 const rows: readonly Row[] = [
-  {
-    name: 'independent-10000',
-    title: '10,000 independent values, history on',
-    target: '60 ms',
-    ligato: '16.9 s (0.28 s bare)',
-    run: () => repeat(25, (measure) => many(10_000, measure)),
-  },
-  {
-    name: 'independent-100000',
-    title: '100,000 independent values, history on',
-    target: 'linear',
-    ligato: '-',
-    run: () => repeat(7, (measure) => many(100_000, measure)),
-  },
-  {
-    name: 'independent-1000000',
-    title: '1,000,000 independent values, history on',
-    target: '8 s, 1 kB',
-    ligato: '-',
-    run: () => repeat(3, (measure) => many(1_000_000, measure)),
-  },
+  independent(10_000, 60, '60 ms', '16.9 s (0.28 s bare)'),
+  independent(100_000, 9, 'linear', '-'),
+  independent(1_000_000, 5, '8 s, 1 kB', '-'),
+  independent(10_000, 60, '60 ms', '-', [largeYoung]),
+  independent(100_000, 9, 'linear', '-', [largeYoung]),
+  independent(1_000_000, 5, '8 s, 1 kB', '-', [largeYoung]),
   {
     name: 'one',
     title: 'one-value transaction, store of 1 M',
@@ -364,12 +377,12 @@ function report(): void {
   );
   console.log('|---|---|---|---|---|---|---|---|---|---|---|---|');
   const notes: string[] = [];
+  const growth = new Map<string, { ms: number; cpuMs: number }[]>();
   for (const row of rows) {
-    const child = spawnSync(
-      process.execPath,
-      ['--expose-gc', '--max-old-space-size=8192', fileURLToPath(import.meta.url), '--case', row.name],
-      { encoding: 'utf8' },
-    );
+    const flags = ['--expose-gc', '--max-old-space-size=8192', ...(row.flags ?? [])];
+    const child = spawnSync(process.execPath, [...flags, fileURLToPath(import.meta.url), '--case', row.name], {
+      encoding: 'utf8',
+    });
     if (child.status !== 0) {
       console.log(
         `| ${row.title} | failed: ${child.stderr.split('\n').find((line) => line.includes('Error')) ?? ''} |`,
@@ -378,8 +391,15 @@ function report(): void {
       continue;
     }
     const figures = JSON.parse(child.stdout) as Figures;
-    const count = /(\d{4,})$/.exec(row.name);
-    const each = (ms: number): string => (count === null ? '-' : `${((ms * 1000) / Number(count[1])).toFixed(2)} µs`);
+    const { count } = row;
+    const each = (ms: number): string => (count === undefined ? '-' : `${((ms * 1000) / count).toFixed(2)} µs`);
+    if (count !== undefined && figures.meanMs !== undefined) {
+      const name = row.flags?.join(' ') ?? '';
+      growth.set(name, [
+        ...(growth.get(name) ?? []),
+        { ms: figures.meanMs / count, cpuMs: figures.meanCpuMs! / count },
+      ]);
+    }
     const bytes = (n: number | undefined): string => (n === undefined ? '-' : `${n.toFixed(0)} B`);
     const of = (ms: number | undefined): string => (ms === undefined ? '-' : time(ms));
     const cells = [
@@ -387,8 +407,8 @@ function report(): void {
       time(figures.ms),
       of(figures.gcMs),
       time(figures.cpuMs),
-      each(figures.ms),
-      each(figures.cpuMs),
+      each(figures.meanMs ?? figures.ms),
+      each(figures.meanCpuMs ?? figures.cpuMs),
       of(figures.p50),
       of(figures.p99),
       bytes(figures.heldPerValue),
@@ -398,6 +418,14 @@ function report(): void {
     ];
     console.log(`| ${cells.join(' | ')} |`);
     if (figures.note !== undefined) notes.push(`${row.title}: ${figures.note}`);
+  }
+  for (const [flags, sizes] of growth) {
+    const steps = (cost: (size: { ms: number; cpuMs: number }) => number): string =>
+      sizes.map((size) => (cost(size) / cost(sizes[0]!)).toFixed(2)).join(' : ');
+    const name = flags === '' ? 'default flags' : flags;
+    notes.push(
+      `a value, mean, 10,000 = 1 (${name}): ${steps(({ ms }) => ms)}; processor ${steps(({ cpuMs }) => cpuMs)}`,
+    );
   }
   if (notes.length > 0) console.log(`\n${notes.join('\n')}`);
 }

@@ -36,6 +36,8 @@ export interface Plan {
   readonly vectors: readonly PlannedVector[];
   /** See `slotOf`. */
   readonly slots: Int32Array;
+  /** By place in `entries`: of a symlink to a column of a vector, that vector's place in `vectors`; else -1. */
+  readonly columnSlots: Int32Array;
   /** Entries, and targets of symlinks, that are one value. */
   readonly scalars: readonly number[];
   readonly names: readonly number[];
@@ -109,7 +111,12 @@ function makePlan(directory: Directory, indices: readonly number[]): Plan {
       places: list === undefined ? undefined : new Map(Array.from(list, (column, place) => [column, place])),
     });
   }
-  return { entries, vectors, slots, scalars: [...scalars], names: [...names], rings: [...rings] };
+  const columnSlots = Int32Array.from(entries, (index) => {
+    if (directory.types[index] !== EntryType.symlink) return -1;
+    const target = targetOf(directory, index);
+    return target < 0 || directory.types[target] === EntryType.histogram ? -1 : (slots[target + 1] ?? -1);
+  });
+  return { entries, vectors, slots, columnSlots, scalars: [...scalars], names: [...names], rings: [...rings] };
 }
 
 /** Where the counters of an entry are in the segment, by thread. */

@@ -32,16 +32,61 @@ export const numberWords: WordReader<number> = {
   zero: 0,
 };
 
+/** What all entries of a copy hold, without those that `decode` does not know. */
+export function decodeAll<N extends StatsNumber>(capture: Capture, reader: WordReader<N>): StatsValue<N>[] {
+  const { directory, plan, vectors } = capture;
+  const { names, columns, links } = directory;
+  const { entries, columnSlots } = plan;
+  // Of the length it will have: one that grows is copied again and again.
+  const values = new Array<StatsValue<N>>(entries.length);
+  let count = 0;
+  // What has been made of whole vectors is taken for the symlinks to them, too: a bigint is an object.
+  const made: (Whole<N> | undefined)[] = vectors.map((vector) =>
+    vector.problem === undefined && vector.plan.columns === undefined ? wholeOf(capture, vector, reader) : undefined,
+  );
+  const { zero } = reader;
+  for (let i = 0; i < entries.length; i++) {
+    const index = entries[i]!;
+    const whole = made[columnSlots[i]!];
+    const name = names[index]!;
+    if (whole === undefined) {
+      const value = decode(capture, index, reader, made);
+      if (value !== undefined) values[count++] = value;
+      continue;
+    }
+    const column = columns[index]!;
+    const link = links[index] ?? directory.link(index);
+    const first = pick(whole.packets, column, zero);
+    values[count++] =
+      whole.bytes === undefined
+        ? { type: 'simpleColumn', name, index, link, value: first }
+        : { type: 'combinedColumn', name, index, link, packets: first, bytes: pick(whole.bytes, column, zero) };
+  }
+  values.length = count;
+  return values;
+}
+
+/** All counters of a vector, by thread. */
+interface Whole<N extends StatsNumber> {
+  readonly packets: N[][];
+  readonly bytes: N[][] | undefined;
+}
+
+function wholeOf<N extends StatsNumber>(capture: Capture, vector: CapturedVector, reader: WordReader<N>): Whole<N> {
+  const bytes = vector.plan.words === 2 ? matrix(capture, vector, 1, reader) : undefined;
+  return { packets: matrix(capture, vector, 0, reader), bytes };
+}
+
 /**
  * What an entry of a copy holds; undefined when its type is not known, or it points to nothing that is.
  *
- * @param rows what has been made of whole vectors is kept here, and taken for the symlinks to them: a bigint is an object
+ * @param made what has been made of whole vectors already, by their place in the plan
  */
 export function decode<N extends StatsNumber>(
   capture: Capture,
   index: number,
   reader: WordReader<N>,
-  rows?: N[][][],
+  made?: readonly (Whole<N> | undefined)[],
 ): StatsValue<N> | undefined {
   const { directory, plan } = capture;
   const own = directory.types[index]!;
@@ -57,18 +102,20 @@ export function decode<N extends StatsNumber>(
       const vector = capture.vectors[slot]!;
       if (vector.problem !== undefined) return { type: 'corrupt', name, index, problem: vector.problem };
       const link = target < 0 ? undefined : directory.link(index);
-      const made = rows?.[slot * 2];
-      const packets =
-        made === undefined ? columnOf(capture, vector, column, 0, reader) : pick(made, column, reader.zero);
+      const packets = columnOf(capture, vector, column, 0, reader);
       if (vector.plan.words === 1) return { type: 'simpleColumn', name, index, link, value: packets };
-      const others = rows?.[slot * 2 + 1];
-      const bytes =
-        others === undefined ? columnOf(capture, vector, column, 1, reader) : pick(others, column, reader.zero);
-      return { type: 'combinedColumn', name, index, link, packets, bytes };
+      return {
+        type: 'combinedColumn',
+        name,
+        index,
+        link,
+        packets,
+        bytes: columnOf(capture, vector, column, 1, reader),
+      };
     }
-    return decodeWhole(capture, target, name, index, reader, rows);
+    return decodeWhole(capture, target, name, index, reader, made);
   }
-  return decodeWhole(capture, index, name, index, reader, rows);
+  return decodeWhole(capture, index, name, index, reader, made);
 }
 
 /** One column by thread. A thread whose vector is shorter has counted nothing there. */
@@ -139,7 +186,7 @@ function decodeWhole<N extends StatsNumber>(
   name: string,
   index: number,
   reader: WordReader<N>,
-  rows?: N[][][],
+  made?: readonly (Whole<N> | undefined)[],
 ): StatsValue<N> | undefined {
   const { directory, plan } = capture;
   const bad = (problem: string) => ({ type: 'corrupt', name, index, problem }) as const;
@@ -159,17 +206,14 @@ function decodeWhole<N extends StatsNumber>(
       if (vector === undefined) return undefined;
       if (vector.problem !== undefined) return bad(vector.problem);
       if (code !== EntryType.histogram) {
-        const whole = vector.plan.columns === undefined ? rows : undefined;
-        const packets = matrix(capture, vector, 0, reader);
-        if (whole !== undefined) whole[slot * 2] = packets;
-        if (code === EntryType.simple) return { type: 'simple', name, index, value: packets };
-        const bytes = matrix(capture, vector, 1, reader);
-        if (whole !== undefined) whole[slot * 2 + 1] = bytes;
+        const { packets, bytes } = made?.[slot] ?? wholeOf(capture, vector, reader);
+        if (bytes === undefined) return { type: 'simple', name, index, value: packets };
         return { type: 'combined', name, index, packets, bytes };
       }
       const first = vector.lengths.findIndex((length) => length > 0);
       const leastExponent = first < 0 ? 0 : Number(capture.words[vector.starts[first]!]!);
-      const bins = matrix(capture, vector, 0, reader).map((row) => row.slice(1));
+      const rows = made?.[slot]?.packets ?? matrix(capture, vector, 0, reader);
+      const bins = rows.map((row) => row.slice(1));
       return { type: 'histogram', name, index, leastExponent, bins };
     }
     case EntryType.names: {

@@ -45,8 +45,9 @@ export class Directory {
   readonly columns: Uint32Array;
   /** Entries that may change without a new epoch. */
   readonly unsettled: readonly number[];
+  /** By index, those that `link` has made. */
+  readonly links: ({ readonly name: string; readonly column: number } | undefined)[];
   #byName: Map<string, number> | undefined;
-  readonly #links: { readonly name: string; readonly column: number }[] = [];
   readonly #selections = new Map<string, Selection>();
 
   /** Reads it, within `Access.read`. `before` lends the names that are still the same. */
@@ -83,6 +84,7 @@ export class Directory {
       } else if (code === errorIndexType) this.columns[index] = u32[at / 4 + 2]!;
     }
     this.names = names;
+    this.links = new Array<undefined>(length);
     // All of them are new to the first reader; only the last ones can still be under way.
     this.unsettled =
       before === undefined ? unsettled.filter((index) => names[index] === '' || index >= length - 64) : unsettled;
@@ -135,7 +137,7 @@ export class Directory {
 
   /** The target of a symlink, made once. */
   link(index: number): { readonly name: string; readonly column: number } {
-    return (this.#links[index] ??= Object.freeze({
+    return (this.links[index] ??= Object.freeze({
       name: this.names[this.targets[index]!] ?? '',
       column: this.columns[index]!,
     }));

@@ -9,7 +9,7 @@
 
 import type { Capture, CapturedVector } from './capture.js';
 import { slotOf, targetOf } from './capture.js';
-import { bigWords, columnOf, decode, numberWords } from './decode.js';
+import { bigWords, columnOf, decode, decodeAll, numberWords } from './decode.js';
 import { errorIndexType } from './directory.js';
 import { isGauge } from './gauges.js';
 import { EntryType } from './layout.js';
@@ -121,13 +121,12 @@ export class Snapshot {
 
   /** All values. Entries of types that are not known are left out. */
   values(): StatsValue[] {
-    const rows: bigint[][][] = [];
-    return this.#all((index) => decode(this.capture, index, bigWords, rows));
+    return decodeAll(this.capture, bigWords);
   }
 
   /** As `values`, with numbers: exact up to 2^53. */
   valuesAsNumbers(): StatsValue<number>[] {
-    return this.#all((index) => decode(this.capture, index, numberWords));
+    return decodeAll(this.capture, numberWords);
   }
 
   /**
@@ -167,19 +166,6 @@ export class Snapshot {
     return this.#selected === undefined || this.#selected.has(index) ? index : undefined;
   }
   #selected: Set<number> | undefined;
-
-  #all<T>(decodeOne: (index: number) => T | undefined): T[] {
-    const { entries } = this.capture.plan;
-    // Of the length it will have: one that grows is copied again and again.
-    const values = new Array<T>(entries.length);
-    let count = 0;
-    for (const index of entries) {
-      const value = decodeOne(index);
-      if (value !== undefined) values[count++] = value;
-    }
-    values.length = count;
-    return values;
-  }
 
   /** Where the values of a counter are in a copy. */
   #series(capture: Capture, name: string, column: number | undefined) {
