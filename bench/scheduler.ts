@@ -160,9 +160,13 @@ function pauses(): { stop: () => Promise<number> } {
   };
 }
 
-async function many(count: number, measure: boolean): Promise<Figures> {
+/**
+ * So many new values, `size` in each transaction. Many transactions of one size pay for all they make: what one leaves to
+ * the collector the next ones have to clear away.
+ */
+async function many(count: number, measure: boolean, size = count): Promise<Figures> {
   const scheduler = await open();
-  const set = [...values(count)];
+  const sets = Array.from({ length: count / size }, (_none, i) => [...values(size, i * size)]);
   // What the round before has left is not this one's to clear away.
   const before = measure ? held() : 0;
   if (!measure) await settled();
@@ -172,14 +176,14 @@ async function many(count: number, measure: boolean): Promise<Figures> {
   const timer = setInterval(() => (peak = Math.max(peak, process.memoryUsage().rss)), 50);
   if (!measure) clearInterval(timer);
   const stop = watch();
-  const result = await scheduler.commit({ set });
+  let ok = true;
+  for (const set of sets) ok &&= (await scheduler.commit({ set })).ok;
   const times = stop();
   const gcMs = await gc.stop();
   clearInterval(timer);
   peak = Math.max(peak, process.memoryUsage().rss);
   const after = measure ? held() : 0;
-  if (!result.ok || scheduler.status('interface/port-7').state !== 'configured')
-    throw new Error('it did not configure');
+  if (!ok || scheduler.status('interface/port-7').state !== 'configured') throw new Error('it did not configure');
   const memory = { heldPerValue: (after - before) / count, peakPerValue: (peak - rssBefore) / count };
   return { ...times, gcMs, ...(measure ? memory : {}) };
 }
@@ -302,30 +306,36 @@ async function recovery(): Promise<Figures> {
   }
 }
 
-/** What docs/scheduler.md recommends to who commits a million values at once. */
-const largeYoung = '--max-semi-space-size=64';
-
 interface Row {
   readonly name: string;
   /** Values of the transaction. */
   readonly count?: number;
-  /** Of Node. */
-  readonly flags?: readonly string[];
   readonly title: string;
   readonly target: string;
   readonly ligato: string;
   readonly run: () => Promise<Figures>;
 }
 
-function independent(count: number, rounds: number, target: string, ligato: string, flags: string[] = []): Row {
+function independent(count: number, rounds: number, target: string, ligato: string): Row {
   return {
-    name: ['independent', count, ...flags].join('-'),
-    title: [`${count.toLocaleString('en')} independent values, history on`, ...flags].join(', '),
+    name: `independent-${count}`,
+    title: `${count.toLocaleString('en')} independent values, history on`,
     count,
-    flags,
     target,
     ligato,
     run: () => repeat(rounds, (measure) => many(count, measure)),
+  };
+}
+
+function successive(size: number): Row {
+  const count = 1_000_000;
+  return {
+    name: `successive-${size}`,
+    title: `1,000,000 values, ${size.toLocaleString('en')} in each of ${count / size} transactions`,
+    count,
+    target: 'linear',
+    ligato: '-',
+    run: () => repeat(5, (measure) => many(count, measure, size)),
   };
 }
 
@@ -333,9 +343,8 @@ const rows: readonly Row[] = [
   independent(10_000, 60, '60 ms', '16.9 s (0.28 s bare)'),
   independent(100_000, 9, 'linear', '-'),
   independent(1_000_000, 5, '8 s, 1 kB', '-'),
-  independent(10_000, 60, '60 ms', '-', [largeYoung]),
-  independent(100_000, 9, 'linear', '-', [largeYoung]),
-  independent(1_000_000, 5, '8 s, 1 kB', '-', [largeYoung]),
+  successive(10_000),
+  successive(100_000),
   {
     name: 'one',
     title: 'one-value transaction, store of 1 M',
@@ -377,9 +386,9 @@ function report(): void {
   );
   console.log('|---|---|---|---|---|---|---|---|---|---|---|---|');
   const notes: string[] = [];
-  const growth = new Map<string, { ms: number; cpuMs: number }[]>();
+  const costs: [title: string, ms: number, cpuMs: number][] = [];
   for (const row of rows) {
-    const flags = ['--expose-gc', '--max-old-space-size=8192', ...(row.flags ?? [])];
+    const flags = ['--expose-gc', '--max-old-space-size=8192'];
     const child = spawnSync(process.execPath, [...flags, fileURLToPath(import.meta.url), '--case', row.name], {
       encoding: 'utf8',
     });
@@ -393,13 +402,7 @@ function report(): void {
     const figures = JSON.parse(child.stdout) as Figures;
     const { count } = row;
     const each = (ms: number): string => (count === undefined ? '-' : `${((ms * 1000) / count).toFixed(2)} µs`);
-    if (count !== undefined && figures.meanMs !== undefined) {
-      const name = row.flags?.join(' ') ?? '';
-      growth.set(name, [
-        ...(growth.get(name) ?? []),
-        { ms: figures.meanMs / count, cpuMs: figures.meanCpuMs! / count },
-      ]);
-    }
+    if (count !== undefined) costs.push([row.title, (figures.meanMs ?? 0) / count, (figures.meanCpuMs ?? 0) / count]);
     const bytes = (n: number | undefined): string => (n === undefined ? '-' : `${n.toFixed(0)} B`);
     const of = (ms: number | undefined): string => (ms === undefined ? '-' : time(ms));
     const cells = [
@@ -419,13 +422,11 @@ function report(): void {
     console.log(`| ${cells.join(' | ')} |`);
     if (figures.note !== undefined) notes.push(`${row.title}: ${figures.note}`);
   }
-  for (const [flags, sizes] of growth) {
-    const steps = (cost: (size: { ms: number; cpuMs: number }) => number): string =>
-      sizes.map((size) => (cost(size) / cost(sizes[0]!)).toFixed(2)).join(' : ');
-    const name = flags === '' ? 'default flags' : flags;
-    notes.push(
-      `a value, mean, 10,000 = 1 (${name}): ${steps(({ ms }) => ms)}; processor ${steps(({ cpuMs }) => cpuMs)}`,
-    );
+  const [, , , first] = costs;
+  for (const [title, ms, cpuMs] of costs) {
+    const ratios =
+      first === undefined ? '' : `; to ${first[0]}: ${(ms / first[1]).toFixed(2)}, ${(cpuMs / first[2]).toFixed(2)}`;
+    notes.push(`${title}: a value ${(ms * 1000).toFixed(2)} µs, processor ${(cpuMs * 1000).toFixed(2)} µs${ratios}`);
   }
   if (notes.length > 0) console.log(`\n${notes.join('\n')}`);
 }

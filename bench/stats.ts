@@ -3,6 +3,7 @@
 //
 //   node build/js/bench/stats.js                 every case
 //   … --interfaces 1000 --runs 50                another segment, more runs of each case (default 10000, 30)
+//   … --ours                                     without the peers
 //   … --vpp-bin /usr/bin                         where vpp_get_stats is (default: beside VPP_BIN)
 //
 // A process of its own serves the segment; each reader is a process of its own. p50 and p99 are of whole runs. Peers that
@@ -24,6 +25,7 @@ const { values: options } = parseArgs({
     runs: { type: 'string', default: '30' },
     socket: { type: 'string', default: `@node-vpp-bench-${process.pid}` },
     role: { type: 'string', default: 'main' },
+    ours: { type: 'boolean', default: false },
     'vpp-bin': {
       type: 'string',
       default: process.env.VPP_BIN === undefined ? '/usr/bin' : dirname(process.env.VPP_BIN),
@@ -282,7 +284,7 @@ async function main(): Promise<void> {
   console.log(`${count} interfaces, 2 threads, ${runs} runs`);
   await withSegment(count, async (socket) => {
     print(await readBy('read', socket, count));
-    print([...(await clients(socket)), ...vppGetStats(socket)]);
+    if (!options.ours) print([...(await clients(socket)), ...vppGetStats(socket)]);
   });
   await withSegment(1000, async (socket) => print(await readBy('thousand', socket, 1000)));
 }
