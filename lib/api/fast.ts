@@ -25,6 +25,11 @@ export interface Carrier {
   /** Of shared memory: the library used, and its version. */
   readonly libraryPath?: string;
   readonly libraryVersion?: string;
+  /**
+   * Of shared memory: replies are taken from VPP's queue by the thread that waits for them. False where that queue was not
+   * found in the library: a thread of the library's then hands them over, which takes longer one at a time.
+   */
+  readonly direct?: boolean;
 }
 
 /** How the fast lane is asked for. */

@@ -176,21 +176,21 @@ static Napi::Value load_vppapi(const Napi::CallbackInfo& info) {
 
 void init_vppapi(Napi::Env env, Napi::Object exports) {
   exports.Set("loadVppApi", Napi::Function::New(env, load_vppapi));
-  exports.Set("VppApi", VppApi::DefineClass(env, "VppApi",
-                                            {VppApi::InstanceMethod<&VppApi::failure>("failure"),
-                                             VppApi::InstanceMethod<&VppApi::phase>("phase"),
-                                             VppApi::InstanceMethod<&VppApi::memory>("memory"),
-                                             VppApi::InstanceMethod<&VppApi::send>("send"),
-                                             VppApi::InstanceMethod<&VppApi::wait>("wait"),
-                                             VppApi::InstanceMethod<&VppApi::poll>("poll"),
-                                             VppApi::InstanceMethod<&VppApi::rest>("rest"),
-                                             VppApi::InstanceMethod<&VppApi::forget>("forget"),
-                                             VppApi::InstanceMethod<&VppApi::index_of>("indexOf"),
-                                             VppApi::InstanceMethod<&VppApi::counters>("counters"),
-                                             VppApi::InstanceMethod<&VppApi::set_ref>("setRef"),
-                                             VppApi::InstanceMethod<&VppApi::close>("close"),
-                                             VppApi::InstanceMethod<&VppApi::close_sync>("closeSync"),
-                                             VppApi::InstanceMethod<&VppApi::release>("release")}));
+  exports.Set(
+      "VppApi",
+      VppApi::DefineClass(
+          env, "VppApi",
+          {VppApi::InstanceMethod<&VppApi::failure>("failure"),
+           VppApi::InstanceMethod<&VppApi::phase>("phase"), VppApi::InstanceMethod<&VppApi::memory>("memory"),
+           VppApi::InstanceMethod<&VppApi::send>("send"), VppApi::InstanceMethod<&VppApi::wait>("wait"),
+           VppApi::InstanceMethod<&VppApi::poll>("poll"), VppApi::InstanceMethod<&VppApi::rest>("rest"),
+           VppApi::InstanceMethod<&VppApi::forget>("forget"),
+           VppApi::InstanceMethod<&VppApi::index_of>("indexOf"),
+           VppApi::InstanceMethod<&VppApi::counters>("counters"),
+           VppApi::InstanceMethod<&VppApi::set_ref>("setRef"),
+           VppApi::InstanceMethod<&VppApi::close>("close"),
+           VppApi::InstanceMethod<&VppApi::close_sync>("closeSync"),
+           VppApi::InstanceMethod<&VppApi::release>("release")}));
   Napi::Object layout = Napi::Object::New(env);
   layout.Set("head", vppapi::ReplyRing::kHeadOffset);
   layout.Set("tail", vppapi::ReplyRing::kTailOffset);

@@ -126,6 +126,7 @@ void Connection::keep() {
     set_phase(Phase::kClosed);
     return;
   }
+  tick_ms_ = now_ms(); // connecting may have taken long
   direct_ = prove();
   set_phase(Phase::kOpen);
   watch();
@@ -235,8 +236,8 @@ void Connection::receive(const uint8_t* message, uint32_t size) {
   if (awake_) park();
 }
 
-// VPP takes the memory of a message back that nobody fetched for ten seconds: what is in our queue after such a
-// time may have become somebody else's.
+// VPP takes the memory of a message back that nobody fetched for ten seconds: what is in our queue after such
+// a time may have become somebody else's.
 bool Connection::stood_still() {
   int64_t still = now_ms() - tick_ms_;
   if (still <= options_.stopped_ms) return false;
@@ -320,17 +321,18 @@ void Connection::take_all() {
   if (sent_ == received_) stay_awake();
 }
 
-// Who asks one thing after the other asks again in a moment. A VPP that falls asleep before has to be woken from a
-// sleep of its processor, too, which takes longer than everything else together; a ring now spares it that.
+// Who asks one thing after the other asks again in a moment. A VPP that falls asleep before has to be woken
+// from a sleep of its processor, too, which takes longer than everything else together; a ring now spares it
+// that.
 void Connection::stay_awake() {
   auto now = Clock::now();
   if (now - answered_ < kOneAfterTheOther) bell_.ring();
   answered_ = now;
 }
 
-// Whether the queues are where they seem to be, and do what they seem to do. The answer to one ping parks the library's
-// thread, and shows where sizes are. Two more are put in by hand: their answers are seen to arrive, taken, and seen to
-// be gone.
+// Whether the queues are where they seem to be, and do what they seem to do. The answer to one ping parks the
+// library's thread, and shows where sizes are. Two more are put in by hand: their answers are seen to arrive,
+// taken, and seen to be gone.
 bool Connection::prove() {
   if (!queues_.find(library_, options_.queue_length)) return false;
   auto until = Clock::now() + milliseconds(kProofMs);
@@ -353,7 +355,8 @@ bool Connection::prove() {
   direct_ = true;
   awake_ = true;
   bool proven = ping(1) && eventually([this] { return reader_ == Reader::kParked || !direct_; }) && direct_ &&
-                queues_.inbox.waiting() == 0 && ping(2) && eventually([this] { return queues_.inbox.waiting() == 2; });
+                queues_.inbox.waiting() == 0 && ping(2) &&
+                eventually([this] { return queues_.inbox.waiting() == 2; });
   if (proven) {
     std::array<uint8_t*, 3> messages{};
     uint32_t count = queues_.inbox.take(messages.data(), messages.size());
@@ -372,8 +375,10 @@ bool Connection::prove() {
 bool Connection::prove(const uint8_t* message, uint32_t size) {
   if (!is_proof(message, size)) return false;
   proving_--;
-  if (Queues::size_of(message) != size) direct_ = false;
-  else if (awake_) park();
+  if (Queues::size_of(message) != size)
+    direct_ = false;
+  else if (awake_)
+    park();
   return true;
 }
 
@@ -430,6 +435,10 @@ uint32_t Connection::write(const uint8_t* bytes, const uint32_t* sizes, uint32_t
       const uint8_t* next = bytes;
       for (uint32_t i = 0; i < batch; i++) {
         messages[i] = static_cast<uint8_t*>(library_.allocate(static_cast<int>(sizes[done + i])));
+        if (messages[i] == nullptr) {
+          batch = i;
+          break;
+        }
         std::memcpy(messages[i], next, sizes[done + i]);
         std::memcpy(messages[i] + 2, &queues_.client_index, sizeof queues_.client_index);
         next += sizes[done + i];

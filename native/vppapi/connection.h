@@ -10,9 +10,9 @@
 // Connecting and disconnecting block inside the library (for ten seconds and more when VPP does not play its
 // part), so that a thread of ours does it.
 //
-// Who takes messages out of our queue: always exactly one. The library's thread does, whatever the owner does,
-// because VPP's main thread waits for ever on a full queue. But a thread that sleeps has to be woken for every
-// burst, so that it stays in its callback (parked) while the owner polls:
+// Who takes messages out of our queue: always exactly one. The library's thread does, whatever the owner
+// does, because VPP's main thread waits for ever on a full queue. But a thread that sleeps has to be woken
+// for every burst, so that it stays in its callback (parked) while the owner polls:
 //
 //   thread ── a message while the owner is awake ──> parked <──> owner at it (poll)
 //     ↑                                                 │
@@ -79,8 +79,9 @@ public:
   // `count` messages, one behind the other in `bytes`; how many were handed to VPP. It waits while VPP's
   // queue is full: the caller keeps fewer in flight than it holds.
   uint32_t send(const uint8_t* bytes, const uint32_t* sizes, uint32_t count);
-  // Puts what has come into the ring, waiting up to `spin_us` for `wanted` messages. While the owner calls this
-  // again and again, nobody has to wake it; False: the library's thread is at it now, and wakes as always.
+  // Puts what has come into the ring, waiting up to `spin_us` for `wanted` messages. While the owner calls
+  // this again and again, nobody has to wake it; False: the library's thread is at it now, and wakes as
+  // always.
   bool poll(uint32_t wanted, uint32_t spin_us);
   // The owner is about to sleep, or to do other things: the library's thread goes on.
   void rest();

@@ -29,8 +29,10 @@ public:
     out_ = sys::Fd(fds[1]);
   }
   bool read(const void* from, void* to, size_t size) {
+    if (from == nullptr) return false;
     // Not write(): tools that watch it take what is asked here for a mistake.
-    if (!out_.valid() || ::syscall(SYS_write, out_.get(), from, size) != static_cast<long>(size)) return false;
+    if (!out_.valid() || ::syscall(SYS_write, out_.get(), from, size) != static_cast<long>(size))
+      return false;
     return ::read(in_.get(), to, size) == static_cast<ssize_t>(size);
   }
 

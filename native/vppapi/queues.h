@@ -1,9 +1,10 @@
 // The two queues of a connection in VPP's segment, used without the library's blocking calls.
 //
-// The library takes messages one by one and blocking, and a thread that blocks has to be woken for every burst, which
-// costs more than VPP takes to answer. Queues that can be looked at need nobody to wake: who is awake anyway takes what
-// is there, and puts in a whole batch, under one lock. Where they are is not in the library's interface. They are
-// found, and nothing is believed of them that has not been seen (Connection::prove):
+// The library takes messages one by one and blocking, and a thread that blocks has to be woken for every
+// burst, which costs more than VPP takes to answer. Queues that can be looked at need nobody to wake: who is
+// awake anyway takes what is there, and puts in a whole batch, under one lock. Where they are is not in the
+// library's interface. They are found, and nothing is believed of them that has not been seen
+// (Connection::prove):
 //
 //   my_api_main ──> words ──┬── inbox | our client index
 //                           └── header of the segment: version | VPP's pid | outbox
@@ -44,7 +45,8 @@ struct Queues {
   Queue outbox;
   uint32_t client_index = 0; // as it is written into requests
 
-  // Those of the connection that the library has now, whose inbox is `length` long; false: not all were found.
+  // Those of the connection that the library has now, whose inbox is `length` long; false: not all were
+  // found.
   bool find(const Library& library, int length);
   static uint32_t size_of(const uint8_t* message);
 };

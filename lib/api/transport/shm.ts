@@ -318,9 +318,7 @@ export class ShmTransport implements Transport {
       if (this.#api.phase() === 'closed') this.#onClosed?.();
       return;
     }
-    if (this.#immediate !== undefined || this.#ended()) return;
-    this.#look();
-    if (!this.#ended()) this.#poll();
+    if (this.#immediate === undefined && !this.#ended()) this.#poll();
   }
 
   /** Replies are on their way: the event loop turns until they are there. */
@@ -335,7 +333,8 @@ export class ShmTransport implements Transport {
   #poll(): void {
     const open = this.#committed - this.#delivered;
     // Also when there is something already: who polls tells the library's thread to leave the queue alone.
-    if (open > 0) this.#api.poll(Math.min(STRIDE, (open + 1) >> 1), this.#head() === this.#next ? POLL_US : 0);
+    const spinUs = this.#spinMs > 0 && this.#head() === this.#next ? POLL_US : 0;
+    if (open > 0) this.#api.poll(Math.min(STRIDE, (open + 1) >> 1), spinUs);
     const count = this.#deliver();
     if (this.#ended()) return;
     if (count > 0) this.#awakeUntil = performance.now() + this.#spinMs;
@@ -347,6 +346,8 @@ export class ShmTransport implements Transport {
 
   /** Asks to be woken, or goes on at once when there is something by now. */
   #sleep(): void {
+    this.#look();
+    if (this.#ended()) return;
     Atomics.store(this.#words, this.#armedAt, 1);
     this.#api.rest();
     if (this.#head() === this.#next) return;
