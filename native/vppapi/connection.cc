@@ -330,9 +330,10 @@ void Connection::stay_awake() {
   answered_ = now;
 }
 
-// Whether the queues are where they seem to be, and do what they seem to do. The answer to one ping parks the
-// library's thread, and shows where sizes are. Two more are put in by hand: their answers are seen to arrive,
-// taken, and seen to be gone.
+// Whether the queues are where they seem to be, and what they seem to be. The answer to one ping parks the
+// library's thread, and shows where sizes are. The answers to two more are taken by the library's own
+// function from where `take` would have taken them. The last two are put in by hand, and their answers taken
+// so.
 bool Connection::prove() {
   if (!queues_.find(library_, options_.queue_length)) return false;
   auto until = Clock::now() + milliseconds(kProofMs);
@@ -343,30 +344,34 @@ bool Connection::prove() {
     }
     return true;
   };
-  const std::array<uint8_t, 20> pings{0, kPing, 0, 0, 0, 0, 0xff, 0xfd, 0xff, 0xfe,
-                                      0, kPing, 0, 0, 0, 0, 0xff, 0xfd, 0xff, 0xfe};
+  std::array<uint8_t, 20> pings{0, kPing, 0, 0, 0, 0, 0xff, 0xfd, 0xff, 0xfe,
+                                0, kPing, 0, 0, 0, 0, 0xff, 0xfd, 0xff, 0xfe};
   const std::array<uint32_t, 2> sizes{10, 10};
-  auto ping = [&](uint32_t count) {
+  auto ping = [&](bool by_hand) {
+    uint32_t count = by_hand ? 2 : 1;
     proving_ += count;
-    bool written = write(pings.data(), sizes.data(), count) == count;
+    uint32_t written = by_hand ? write(pings.data(), sizes.data(), count)
+                               : (library_.write(reinterpret_cast<char*>(pings.data()), 10) == 0 ? 1 : 0);
     bell_.ring();
-    return written;
+    return written == count;
   };
-  direct_ = true;
-  awake_ = true;
-  bool proven = ping(1) && eventually([this] { return reader_ == Reader::kParked || !direct_; }) && direct_ &&
-                queues_.inbox.waiting() == 0 && ping(2) &&
-                eventually([this] { return queues_.inbox.waiting() == 2; });
-  if (proven) {
-    std::array<uint8_t*, 3> messages{};
-    uint32_t count = queues_.inbox.take(messages.data(), messages.size());
-    proven = count == 2 && queues_.inbox.waiting() == 0;
-    for (uint32_t i = 0; i < count; i++) {
-      proven = proven && is_proof(messages[i], Queues::size_of(messages[i]));
-      library_.free(messages[i]);
+  std::array<uint8_t*, 2> messages{};
+  auto answered = [&](bool taken) {
+    for (uint8_t* message : messages) {
+      if (!taken || !is_proof(message, Queues::size_of(message))) return false;
+      library_.free(message);
       proving_--;
     }
-  }
+    return true;
+  };
+  Queue& inbox = queues_.inbox;
+  auto both_there = [&] { return inbox.waiting() == 2; };
+  direct_ = true;
+  awake_ = true;
+  bool proven = ping(false) && eventually([this] { return reader_ == Reader::kParked || !direct_; }) &&
+                direct_ && inbox.waiting() == 0 && ping(false) && ping(false) && eventually(both_there) &&
+                answered(inbox.take_both_ways(messages.data(), 2)) && ping(true) && eventually(both_there) &&
+                answered(inbox.take(messages.data(), 2) == 2) && inbox.waiting() == 0;
   rest();
   return eventually([this] { return reader_ == Reader::kThread; }) && proven;
 }

@@ -99,7 +99,7 @@ Failure Library::load(const std::vector<std::string>& candidates, const Library*
     find(handle, "svm_queue_lock", &library.queue_lock, &optional);
     find(handle, "svm_queue_unlock", &library.queue_unlock, &optional);
     find(handle, "svm_queue_sub_raw", &library.queue_sub_raw, &optional);
-    find(handle, "svm_queue_add_raw", &library.queue_add_raw, &optional);
+    find(handle, "svm_queue_send_signal", &library.queue_signal, &optional);
     library.can_look = optional.empty();
     library.handle_ = handle;
     Dl_info info{};

@@ -40,7 +40,7 @@ struct Library {
   int (*queue_lock)(void* queue) = nullptr;
   void (*queue_unlock)(void* queue) = nullptr;
   int (*queue_sub_raw)(void* queue, uint8_t* element) = nullptr;
-  void (*queue_add_raw)(void* queue, uint8_t* element) = nullptr;
+  void (*queue_signal)(void* queue, uint8_t is_producer) = nullptr;
   bool can_look = false; // has all of these
   // What the calling thread has in `my_api_main`; nullptr where there is no such thing.
   void* const* api_main() const;

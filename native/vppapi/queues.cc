@@ -17,7 +17,7 @@ namespace {
 constexpr size_t kWords = 40;
 // A mutex and a condition variable come first in a queue, then the numbers.
 constexpr size_t kQueueBytes = 160;
-constexpr int32_t kElementBytes = 8;
+constexpr uint32_t kLine = 64 / sizeof(void*); // elements
 
 // Reads what may not be there: the kernel says so, where a load would be the end.
 class Peek {
@@ -51,40 +51,90 @@ struct Header {
 } // namespace
 
 bool Queue::at(const Library& library, const void* address, int length, int pid, Queue* out) {
-  std::array<int32_t, kQueueBytes / sizeof(int32_t)> numbers{};
+  std::array<uint8_t, kQueueBytes> bytes{};
   if (reinterpret_cast<uintptr_t>(address) % alignof(void*) != 0) return false;
-  if (!Peek().read(address, numbers.data(), sizeof numbers)) return false;
-  for (size_t i = 1; i + 2 < numbers.size(); i++) {
-    if (numbers[i + 1] != kElementBytes || numbers[i] <= 0 || numbers[i + 2] != pid) continue;
-    if (length != 0 && numbers[i] != length) continue;
-    if (numbers[i - 1] < 0 || numbers[i - 1] > numbers[i]) continue;
+  if (!Peek().read(address, bytes.data(), bytes.size())) return false;
+  for (size_t offset = 0; offset + sizeof(Numbers) <= bytes.size(); offset += sizeof(void*)) {
+    Numbers numbers{};
+    std::memcpy(&numbers, &bytes[offset], sizeof numbers);
+    if (numbers.element_bytes != sizeof(uint8_t*) || numbers.pid != pid || numbers.length <= 0) continue;
+    if (length != 0 && numbers.length != length) continue;
+    auto inside = [&numbers](int32_t index) { return index >= 0 && index < numbers.length; };
+    if (!inside(numbers.head) || !inside(numbers.tail)) continue;
+    auto* base = const_cast<uint8_t*>(static_cast<const uint8_t*>(address)); // NOLINT
     out->library_ = &library;
-    out->queue_ = const_cast<void*>(address); // NOLINT(cppcoreguidelines-pro-type-const-cast)
-    out->waiting_ = static_cast<const int32_t*>(address) + i - 1;
+    out->queue_ = base;
+    out->numbers_ = reinterpret_cast<Numbers*>(base + offset);
+    out->elements_ = reinterpret_cast<uint8_t**>(base + offset + sizeof(Numbers));
     return true;
   }
   return false;
 }
 
+// Brings here what will be touched under the lock.
+void Queue::prefetch(int32_t first, uint32_t count, int write) const {
+  if (first < 0 || first >= numbers_->length) return;
+  auto touch = [write](const void* at) {
+    if (write != 0)
+      __builtin_prefetch(at, 1);
+    else
+      __builtin_prefetch(at, 0);
+  };
+  __builtin_prefetch(numbers_, 1);
+  for (uint32_t i = 0; i < count + kLine; i += kLine)
+    touch(&elements_[(static_cast<uint32_t>(first) + i) % length()]);
+}
+
 uint32_t Queue::take(uint8_t** messages, uint32_t most) {
+  prefetch(__atomic_load_n(&numbers_->head, __ATOMIC_RELAXED), std::min(most, waiting()), 0);
   if (library_->queue_lock(queue_) != 0) return 0;
-  uint32_t count = std::min(most, waiting());
-  for (uint32_t i = 0; i < count; i++)
-    library_->queue_sub_raw(queue_, reinterpret_cast<uint8_t*>(&messages[i]));
+  uint32_t there = waiting();
+  uint32_t count = std::min(most, there);
+  auto head = static_cast<uint32_t>(numbers_->head);
+  uint32_t first = std::min(count, length() - head);
+  std::memcpy(messages, elements_ + head, first * sizeof *messages);
+  std::memcpy(messages + first, elements_, (count - first) * sizeof *messages);
+  head += count;
+  __atomic_store_n(&numbers_->head, static_cast<int32_t>(head < length() ? head : head - length()),
+                   __ATOMIC_RELAXED);
+  __atomic_store_n(&numbers_->waiting, static_cast<int32_t>(there - count), __ATOMIC_RELEASE);
   library_->queue_unlock(queue_);
+  if (there == length()) library_->queue_signal(queue_, 0); // somebody may wait for room
   return count;
 }
 
 uint32_t Queue::put(uint8_t* const* messages, uint32_t count) {
+  prefetch(__atomic_load_n(&numbers_->tail, __ATOMIC_RELAXED), count, 1);
   if (library_->queue_lock(queue_) != 0) return 0;
-  uint32_t room = length() - std::min(length(), waiting());
-  count = std::min(count, room);
-  for (uint32_t i = 0; i < count; i++) {
-    uint8_t* message = messages[i];
-    library_->queue_add_raw(queue_, reinterpret_cast<uint8_t*>(&message));
+  uint32_t there = waiting();
+  count = std::min(count, length() - std::min(length(), there));
+  auto tail = static_cast<uint32_t>(numbers_->tail);
+  uint32_t first = std::min(count, length() - tail);
+  std::memcpy(elements_ + tail, messages, first * sizeof *messages);
+  std::memcpy(elements_, messages + first, (count - first) * sizeof *messages);
+  tail += count;
+  __atomic_store_n(&numbers_->tail, static_cast<int32_t>(tail < length() ? tail : tail - length()),
+                   __ATOMIC_RELAXED);
+  __atomic_store_n(&numbers_->waiting, static_cast<int32_t>(there + count), __ATOMIC_RELEASE);
+  library_->queue_unlock(queue_);
+  if (there == 0 && count > 0) library_->queue_signal(queue_, 1); // somebody may wait for the first
+  return count;
+}
+
+bool Queue::take_both_ways(uint8_t** messages, uint32_t count) {
+  if (library_->queue_lock(queue_) != 0) return false;
+  bool same = waiting() == count;
+  for (uint32_t i = 0; same && i < count; i++) {
+    auto head = static_cast<uint32_t>(numbers_->head);
+    auto tail = static_cast<uint32_t>(numbers_->tail);
+    uint8_t* seen = head < length() ? elements_[head] : nullptr;
+    same = (head + count - i) % length() == tail;
+    library_->queue_sub_raw(queue_, reinterpret_cast<uint8_t*>(&messages[i]));
+    same = same && messages[i] == seen && waiting() == count - i - 1 &&
+           (head + 1) % length() == static_cast<uint32_t>(numbers_->head);
   }
   library_->queue_unlock(queue_);
-  return count;
+  return same;
 }
 
 bool Queues::find(const Library& library, int length) {

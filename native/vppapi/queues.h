@@ -8,12 +8,15 @@
 //
 //   my_api_main ──> words ──┬── inbox | our client index
 //                           └── header of the segment: version | VPP's pid | outbox
-//   a queue:  … | head | tail | waiting | length | 8 | the pid of who takes | …
+//   a queue:  lock | head | tail | waiting | length | 8 | the pid of who takes | 2 descriptors | elements
 //
-// Elements are pointers to messages; the four bytes at message - 8 are its size, as in a frame of the socket.
+// A lock is held for as short as can be: VPP wants it for every message, and whoever has to wait for it
+// sleeps. Elements are pointers to messages; the four bytes at message - 8 are its size, as in a frame of the
+// socket.
 
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 
 #include "vppapi/library.h"
@@ -22,22 +25,38 @@ namespace nodevpp::vppapi {
 
 class Queue {
 public:
-  // The queue at `address` that `pid` takes from; `pid` 0: whoever that is. `length` 0: of any length.
+  // The queue at `address` that `pid` takes from. `length` 0: of any length.
   static bool at(const Library& library, const void* address, int length, int pid, Queue* out);
   bool known() const { return queue_ != nullptr; }
   // Messages in it, and how many it holds.
-  uint32_t waiting() const { return static_cast<uint32_t>(__atomic_load_n(waiting_, __ATOMIC_ACQUIRE)); }
-  uint32_t length() const { return static_cast<uint32_t>(waiting_[1]); }
-  int pid() const { return waiting_[3]; }
+  uint32_t waiting() const {
+    return static_cast<uint32_t>(__atomic_load_n(&numbers_->waiting, __ATOMIC_ACQUIRE));
+  }
+  uint32_t length() const { return static_cast<uint32_t>(numbers_->length); }
   // Takes up to `most` messages; how many. Nobody else may take from it meanwhile.
   uint32_t take(uint8_t** messages, uint32_t most);
   // Puts in as many as there is room for; how many. Never waits for room.
   uint32_t put(uint8_t* const* messages, uint32_t count);
+  // Takes them by the library's own function, and tells whether `take` would have found the same.
+  bool take_both_ways(uint8_t** messages, uint32_t count);
 
 private:
+  // What lies behind the lock; elements follow.
+  struct Numbers {
+    int32_t head;
+    int32_t tail;
+    int32_t waiting;
+    int32_t length;
+    int32_t element_bytes;
+    int32_t pid;
+    int32_t event_fds[2];
+  };
+  void prefetch(int32_t first, uint32_t count, int write) const;
+
   const Library* library_ = nullptr;
   void* queue_ = nullptr;
-  const int32_t* waiting_ = nullptr;
+  Numbers* numbers_ = nullptr;
+  uint8_t** elements_ = nullptr;
 };
 
 struct Queues {

@@ -364,8 +364,8 @@ int svm_queue_sub_raw(SvmQueue* queue, uint8_t** element) {
   *element = Queue::take_raw(queue);
   return 0;
 }
-void svm_queue_add_raw(SvmQueue* queue, uint8_t** element) {
-  Queue::add_raw(queue, *element);
+void svm_queue_send_signal(SvmQueue* queue, uint8_t) {
+  pthread_cond_broadcast(&queue->changed);
 }
 void* vl_msg_api_alloc(int size) {
   return allocate(static_cast<size_t>(size));
