@@ -4,6 +4,7 @@
 import t from 'tap';
 import fc from 'fast-check';
 import { readFileSync } from 'node:fs';
+import { isDeepStrictEqual } from 'node:util';
 import { fileURLToPath } from 'node:url';
 import { metrics, openStatsImage } from 'node-vpp/stats';
 import { createStatsSegment } from 'node-vpp/stats/writer';
@@ -231,6 +232,40 @@ void t.test('pointers that lead astray cost their entry, not the others', async 
   });
 });
 
+void t.test('a dump shares what is 0, and nothing else', (t) => {
+  const segment = createStatsSegment({ sizeBytes: 1 << 20, threads: 3, updateIntervalMs: 0 });
+  const rx = segment.addCombined('/if/rx', { length: 5 });
+  const tx = segment.addCombined('/if/tx', { length: 5 });
+  const drops = segment.addSimple('/if/drops', { length: 4 });
+  drops.thread(2).add(3, 7);
+  for (let i = 0; i < 4; i++) {
+    segment.addSymlink(`/l/${i}/rx`, rx, i);
+    segment.addSymlink(`/l/${i}/tx`, tx, i);
+    segment.addSymlink(`/l/${i}/drops`, drops, i);
+  }
+  rx.thread(1).set(2, 2n ** 64n - 1n, 0n);
+  const stats = openStatsImage(imageOf(segment));
+  for (const numbers of [false, true]) {
+    const dumped = stats.dump([], { numbers });
+    t.equal(dumped.length, stats.ls().length);
+    for (const value of dumped) {
+      const alone = numbers ? stats.snapshot([]).getNumbers(value.name) : stats.get(value.name);
+      t.ok(isDeepStrictEqual(value, alone), `${value.name} is what it is alone`);
+    }
+    const zero = numbers ? 0 : 0n;
+    const of = (name: string) => dumped.find((value) => value.name === name) as unknown as Record<string, unknown[]>;
+    t.strictSame(of('/l/1/tx').packets, [zero, zero, zero]);
+    t.equal(of('/l/1/tx').bytes, of('/l/3/tx').bytes);
+    t.ok(Object.isFrozen(of('/l/1/tx').bytes));
+    t.not(of('/l/1/rx').packets, of('/l/3/rx').packets, 'of a vector that counts each column has its own');
+    t.equal(of('/l/1/rx').bytes, of('/l/3/rx').bytes, 'though it has counted packets only');
+    t.notOk(Object.isFrozen(of('/l/3/drops').value));
+    t.doesNotThrow(() => JSON.stringify(stats.dump([], { numbers: true })));
+  }
+  segment.close();
+  t.end();
+});
+
 void t.test('a recorded segment of VPP 26.06', async (t) => {
   const stats = openStatsImage(recordedImage());
   const expected = Object.entries(recordedEntries());
@@ -240,6 +275,8 @@ void t.test('a recorded segment of VPP 26.06', async (t) => {
   );
   t.strictSame(wrong, [], `${expected.length} entries are what the Python client reads`);
   t.equal(expected.length, 3828);
+  const other = [...values].filter(([name, value]) => !isDeepStrictEqual(stats.get(name), value));
+  t.strictSame(other, [], 'a dump gives what each entry alone gives');
   const types = new Map(stats.ls().map(({ name, type }) => [name, type]));
   t.equal(types.get('/buffer-pools/default-numa-0/cached'), 'gauge');
   t.equal([...types.values()].filter((type) => type === 'symlink').length, 3758);

@@ -41,8 +41,12 @@ export function decodeAll<N extends StatsNumber>(capture: Capture, reader: WordR
   const values = new Array<StatsValue<N>>(entries.length);
   let count = 0;
   // What has been made of whole vectors is taken for the symlinks to them, too: a bigint is an object.
+  // Counters of nothing are most of them: a thread's row of them is the same frozen list everywhere, and so is a column.
+  const rows = new Map<number, readonly N[]>();
   const made: (Whole<N> | undefined)[] = vectors.map((vector) =>
-    vector.problem === undefined && vector.plan.columns === undefined ? wholeOf(capture, vector, reader) : undefined,
+    vector.problem === undefined && vector.plan.columns === undefined
+      ? wholeOf(capture, vector, reader, rows)
+      : undefined,
   );
   const { zero } = reader;
   for (let i = 0; i < entries.length; i++) {
@@ -56,11 +60,18 @@ export function decodeAll<N extends StatsNumber>(capture: Capture, reader: WordR
     }
     const column = columns[index]!;
     const link = links[index] ?? directory.link(index);
-    const first = pick(whole.packets, column, zero);
+    const first = whole.noPackets ?? pick(whole.packets, column, zero);
     values[count++] =
       whole.bytes === undefined
         ? { type: 'simpleColumn', name, index, link, value: first }
-        : { type: 'combinedColumn', name, index, link, packets: first, bytes: pick(whole.bytes, column, zero) };
+        : {
+            type: 'combinedColumn',
+            name,
+            index,
+            link,
+            packets: first,
+            bytes: whole.noBytes ?? pick(whole.bytes, column, zero),
+          };
   }
   values.length = count;
   return values;
@@ -68,13 +79,26 @@ export function decodeAll<N extends StatsNumber>(capture: Capture, reader: WordR
 
 /** All counters of a vector, by thread. */
 interface Whole<N extends StatsNumber> {
-  readonly packets: N[][];
-  readonly bytes: N[][] | undefined;
+  readonly packets: readonly (readonly N[])[];
+  readonly bytes: readonly (readonly N[])[] | undefined;
+  /** What every column is when nothing was ever counted. */
+  readonly noPackets: readonly N[] | undefined;
+  readonly noBytes: readonly N[] | undefined;
 }
 
-function wholeOf<N extends StatsNumber>(capture: Capture, vector: CapturedVector, reader: WordReader<N>): Whole<N> {
-  const bytes = vector.plan.words === 2 ? matrix(capture, vector, 1, reader) : undefined;
-  return { packets: matrix(capture, vector, 0, reader), bytes };
+function wholeOf<N extends StatsNumber>(
+  capture: Capture,
+  vector: CapturedVector,
+  reader: WordReader<N>,
+  zeros?: Map<number, readonly N[]>,
+): Whole<N> {
+  const packets = matrix(capture, vector, 0, reader, zeros);
+  const bytes = vector.plan.words === 2 ? matrix(capture, vector, 1, reader, zeros) : undefined;
+  const column = (rows: readonly (readonly N[])[] | undefined): readonly N[] | undefined =>
+    rows?.every((row) => row.length === 0 || row === zeros?.get(row.length)) === true
+      ? Object.freeze(rows.map(() => reader.zero))
+      : undefined;
+  return { packets, bytes, noPackets: column(packets), noBytes: column(bytes) };
 }
 
 /**
@@ -165,19 +189,33 @@ function pick<N extends StatsNumber>(rows: readonly (readonly N[])[], column: nu
   }
 }
 
+/** Counters of a vector by thread. In `zeros` are rows of nothing, by length, and more of them are put there. */
 function matrix<N extends StatsNumber>(
   capture: Capture,
   vector: CapturedVector,
   part: 0 | 1,
   reader: WordReader<N>,
-): N[][] {
+  zeros?: Map<number, readonly N[]>,
+): (readonly N[])[] {
   const { words } = vector.plan;
   return vector.starts.map((start, thread) => {
     const length = vector.lengths[thread]!;
+    if (zeros !== undefined && isNothing(capture.halves, start + part, words, length)) {
+      let row = zeros.get(length);
+      if (row === undefined) zeros.set(length, (row = Object.freeze(new Array<N>(length).fill(reader.zero))));
+      return row;
+    }
     const row = new Array<N>(length);
     for (let i = 0; i < length; i++) row[i] = reader.one(capture, start + i * words + part);
     return row;
   });
+}
+
+/** Whether so many words, every `step`th from one on, are 0. */
+function isNothing(halves: Uint32Array, from: number, step: number, count: number): boolean {
+  for (let i = 0, at = from * 2; i < count; i++, at += step * 2)
+    if (halves[at] !== 0 || halves[at + 1] !== 0) return false;
+  return true;
 }
 
 function decodeWhole<N extends StatsNumber>(
