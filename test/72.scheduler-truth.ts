@@ -613,13 +613,13 @@ void t.test('very many solitary values go in portions, and nobody can tell', asy
   world.calls.length = 0;
   // Others get a turn after every 4096 calls, however the portions fall.
   let turns = 0;
-  let busy = true;
-  const others = (async (): Promise<void> => {
-    for (; busy; turns += 1) await turn();
+  const others = new AbortController();
+  const running = (async (): Promise<void> => {
+    for (; !others.signal.aborted; turns += 1) await turn();
   })();
   const result = await scheduler.commit({ set, delete: ['interface/gone'] });
-  busy = false;
-  await others;
+  others.abort();
+  await running;
   t.ok(turns >= Math.floor(count / 4096), `${turns} turns`);
   t.equal(result.status, 'failed');
   t.strictSame(result.failures.map(({ key }) => key).sort(), failing.map((i) => `interface/p${i}`).sort());
