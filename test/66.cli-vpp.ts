@@ -133,6 +133,12 @@ abf:
     acl: web
     paths: [{ via: 198.51.100.9, interface: wan, weight: 2 }, { via: 10.3.0.9, interface: lan }]
     attachments: [{ interface: lan, priority: 10 }, { interface: wan, priority: 5 }]
+puntSockets:
+  - { protocol: udp, port: 500, path: /tmp/ike.sock }
+  - { ipProtocol: 89, family: ip6, path: /tmp/ospf.sock }
+puntRedirects:
+  - { paths: [{ via: 10.3.0.9, interface: lan }] }
+  - { rx: wan, paths: [{ via: 10.3.0.9, interface: lan }] }
 nat44:
   inside: [lan, guests]
   output: [wan]
@@ -162,7 +168,7 @@ void t.test('a file is applied, and then there is no difference', async (t) => {
       t.match(first.out, /^\+ tables ip4 5\n/);
       const applied = await run('config', 'apply', path, ...at);
       t.equal(applied.code, 0, applied.err);
-      t.match(applied.out, /23 changes/);
+      t.match(applied.out, /27 changes/);
       const none = await run('config', 'diff', path, ...at);
       t.strictSame([none.code, none.out, none.err], [0, '', '']);
       const dump = join(folder(t), 'dump.yaml');
@@ -198,6 +204,10 @@ const edits: readonly (readonly [from: string | RegExp, to: string])[] = [
   ['guests, paths: [{ via: 10.3.0.9', 'guests, paths: [{ via: 10.3.0.8'],
   [', weight: 2 }', ', weight: 3 }'],
   ['{ interface: wan, priority: 5 }', '{ interface: port, priority: 7 }'],
+  ['/tmp/ike.sock', '/tmp/ike2.sock'],
+  ['ipProtocol: 89', 'ipProtocol: 88'],
+  ['- { paths: [{ via: 10.3.0.9', '- { paths: [{ via: 10.3.0.8'],
+  ['- { rx: wan,', '- { rx: port,'],
   ['last: 203.0.113.3', 'last: 203.0.113.2'],
   ['forwarding: true', 'forwarding: false'],
   ['udp: 200', 'icmp: 30'],
@@ -207,7 +217,10 @@ const edits: readonly (readonly [from: string | RegExp, to: string])[] = [
   ['inside: [lan, guests]', 'inside: [guests]\n  outside: [lan]'],
   [/ {2}identities: .*/, ''],
 ];
-const extras = ['urpf', 'proxyArpRanges', 'proxyArpInterfaces', 'proxyNd', 'routerAdvertisements', 'l3xc', 'abf'];
+const extras = [
+  ...['urpf', 'proxyArpRanges', 'proxyArpInterfaces', 'proxyNd', 'routerAdvertisements', 'l3xc', 'abf'],
+  ...['puntSockets', 'puntRedirects'],
+];
 
 void t.test('what differs is changed, and what only VPP has waits for --prune', async (t) => {
   for (const [name, socket] of await sockets(t)) {
@@ -234,6 +247,8 @@ void t.test('what differs is changed, and what only VPP has waits for --prune', 
       const beside = [
         '- proxyArpRanges 10.3.0.100-10.3.0.120 in 0',
         '- proxyNd 2001:db8:3::99 on lan',
+        '- puntSockets protocol 89 ip6',
+        '- puntRedirects wan ip4',
         '- nat44 nat44: pools 203.0.113.3, inside lan',
       ];
       t.strictSame(
@@ -246,6 +261,10 @@ void t.test('what differs is changed, and what only VPP has waits for --prune', 
           '~ routerAdvertisements lan: managed, lifetimeSeconds, prefixes',
           '~ l3xc guests ip4: paths',
           '~ abf 1: paths, attachments',
+          '~ puntSockets udp 500 ip4: path',
+          '+ puntSockets protocol 88 ip6',
+          '~ puntRedirects all ip4: paths',
+          '+ puntRedirects port ip4',
           '~ nat44 nat44: mappings, outside, timeouts, forwarding',
           ...beside,
         ].sort(),
@@ -273,6 +292,55 @@ void t.test('what differs is changed, and what only VPP has waits for --prune', 
       );
       await good('apply', '--prune');
       t.strictSame(await diff(), [], 'all of it is gone');
+    });
+  }
+});
+
+void t.test('what takes the place of something needs no --prune', async (t) => {
+  for (const [name, socket] of await sockets(t)) {
+    await t.test(name, async (t) => {
+      const path = join(folder(t), 'config.yaml');
+      const at = ['-s', socket, '--timeout', '30'];
+      const apply = async (text: string, ...more: string[]): Promise<string[]> => {
+        writeFileSync(path, text);
+        const { code, out, err } = await run('config', 'apply', path, ...more, ...at);
+        t.equal(code, 0, err);
+        t.strictSame((await run('config', 'diff', path, ...at)).out, '', 'as the file says');
+        return out.split('\n').filter((line) => line !== '');
+      };
+      const tcp = (port: number): string => `external: 203.0.113.1, externalPort: ${port}, protocol: tcp`;
+      const backends = '[{ address: 10.0.0.1, port: 80, weight: 50 }, { address: 10.0.0.2, port: 80, weight: 50 }]';
+      await apply(`
+tables: [{ id: 6, family: ip4 }]
+interfaces: [{ name: a, kind: loopback, instance: 21 }, { name: b, kind: loopback, instance: 22 }]
+nat44:
+  inside: [a]
+  output: [b]
+  pools: [{ first: 203.0.113.1, last: 203.0.113.4 }]
+  mappings:
+    - { local: 10.0.0.9, localPort: 80, ${tcp(80)} }
+    - { local: 10.0.0.9, localPort: 81, ${tcp(81)} }
+  balancers: [{ external: 203.0.113.2, port: 443, protocol: tcp, backends: ${backends} }]
+  identities: [{ address: 203.0.113.3, protocol: udp, port: 4500 }]
+`);
+      const changed = await apply(`
+nat44:
+  inside: [b]
+  output: [a]
+  pools: [{ first: 203.0.113.1, last: 203.0.113.2, table: 6 }, { first: 203.0.113.3, last: 203.0.113.4 }]
+  mappings:
+    - { local: 10.0.0.9, localPort: 81, ${tcp(82)} }
+    - { local: 10.0.0.9, localPort: 443, external: 203.0.113.2, externalPort: 443, protocol: tcp }
+    - { local: 10.0.0.7, localPort: 4500, external: 203.0.113.3, externalPort: 4500, protocol: udp }
+  balancers: [{ external: 203.0.113.1, port: 80, protocol: tcp, backends: ${backends} }]
+  identities: []
+`);
+      t.strictSame(changed, ['~ nat44 nat44: mappings, balancers, pools, inside, output', '1 changes']);
+      const lists = ['inside', 'output', 'pools', 'mappings', 'balancers', 'identities'];
+      await apply(
+        `tables: []\ninterfaces: []\nnat44: { ${lists.map((list) => `${list}: []`).join(', ')} }\n`,
+        '--prune',
+      );
     });
   }
 });

@@ -6,7 +6,7 @@
 import { join } from 'node:path';
 import { loadBundled, type BundledRelease } from 'node-vpp/api';
 import { ApiServer } from 'node-vpp/dataplane';
-import { parsePrefix } from 'node-vpp/net';
+import { networkPrefix, parsePrefix } from 'node-vpp/net';
 import { folder, type TestEnd } from './api.js';
 
 type Fields = Record<string, any>;
@@ -16,6 +16,13 @@ const no = (retval: number): Fields => ({ retval });
 export const NO_SUCH_ENTRY = -6;
 export const INVALID_SW_IF_INDEX = -2;
 const NO_SUCH_FIB = -3;
+const VALUE_EXIST = -81;
+
+const overlap = (one: string, other: string): boolean => {
+  const [a, b] = [one, other].map((prefix) => prefix.split('/') as [string, string]);
+  const length = Math.min(Number(a![1]), Number(b![1]));
+  return networkPrefix(`${a![0]}/${length}`) === networkPrefix(`${b![0]}/${length}`);
+};
 
 interface Itf extends Fields {
   sw_if_index: number;
@@ -52,6 +59,7 @@ export class StandIn {
   readonly nds: Fields[] = [];
   readonly ra = new Map<number, Fields>();
   readonly redirects = new Map<string, Fields>();
+  readonly puntSockets = new Map<string, Fields>();
   readonly members = new Map<number, Fields>();
   readonly unnumbered = new Map<number, number>();
   readonly nat = {
@@ -162,6 +170,21 @@ export class StandIn {
     });
   }
 
+  /** An interface has an address once, in one length; and no other of its table has one of the same network. */
+  #isTaken(itf: Itf, prefix: string): boolean {
+    const family = prefix.includes(':') ? 'ip6' : 'ip4';
+    const address = (text: string): string => text.split('/')[0]!;
+    return [...this.interfaces.values()].some(
+      (other) =>
+        other.tables[family] === itf.tables[family] &&
+        other.addresses.some(
+          (held) =>
+            address(held) === address(prefix) ||
+            (other !== itf && held.includes(':') === prefix.includes(':') && overlap(held, prefix)),
+        ),
+    );
+  }
+
   #created(row: Fields): Fields {
     return { retval: 0, sw_if_index: this.#add(row) };
   }
@@ -200,7 +223,11 @@ export class StandIn {
     );
     this.#on('sw_interface_set_mac_address', (f) => this.#with(f, (itf) => ((itf.l2_address = f.mac_address), ok)));
     this.#on('sw_interface_set_mtu', (f) => this.#with(f, (itf) => ((itf.mtu = f.mtu), ok)));
-    this.#on('hw_interface_set_mtu', (f) => this.#with(f, (itf) => ((itf.link_mtu = f.mtu), ok)));
+    this.#on('hw_interface_set_mtu', (f) =>
+      this.#with(f, (itf) =>
+        ['Loopback', 'bond'].includes(itf.interface_dev_type) ? -126 : ((itf.link_mtu = f.mtu), ok),
+      ),
+    );
     this.#on('sw_interface_set_interface_name', (f) => this.#with(f, (itf) => ((itf.interface_name = f.name), ok)));
     for (const name of [
       'sw_interface_set_promisc',
@@ -217,9 +244,9 @@ export class StandIn {
     this.#on('sw_interface_add_del_address', (f) =>
       this.#with(f, (itf) => {
         const at = itf.addresses.indexOf(f.prefix as string);
-        if (f.is_add === at >= 0) return f.is_add ? ok : no(-60);
-        if (f.is_add) itf.addresses.push(f.prefix as string);
-        else itf.addresses.splice(at, 1);
+        if (!f.is_add) return at < 0 ? -60 : (itf.addresses.splice(at, 1), ok);
+        if (this.#isTaken(itf, f.prefix as string)) return (f.prefix as string).includes(':') ? -127 : -105;
+        itf.addresses.push(f.prefix as string);
         return ok;
       }),
     );
@@ -369,8 +396,10 @@ export class StandIn {
     this.#on('bond_create2', bond);
     this.#on('bond_create', bond);
     this.#on('bond_delete', (f) => this.#del(f));
-    this.#on('bond_add_member', (f) => (this.members.set(f.sw_if_index as number, f), ok));
-    this.#on('bond_detach_member', (f) => (this.members.delete(f.sw_if_index as number) ? ok : no(-7)));
+    this.#on('bond_add_member', (f) =>
+      this.members.has(f.sw_if_index as number) ? no(VALUE_EXIST) : (this.members.set(f.sw_if_index as number, f), ok),
+    );
+    this.#on('bond_detach_member', (f) => (this.members.delete(f.sw_if_index as number) ? ok : no(-71)));
     const ofBond = (index: number): Fields[] =>
       [...this.members.values()].filter((member) => member.bond_sw_if_index === index);
     this.#on('sw_bond_interface_dump', () =>
@@ -749,12 +778,18 @@ export class StandIn {
         .filter(([on]) => index === NONE || on === index)
         .map(([sw_if_index, row]) => ({ sw_if_index, ...row })),
     );
-    this.#on('set_punt', () => ok);
+    this.#on('set_punt', ({ punt }) => (punt.punt.l4.protocol === 17 || punt.punt.l4.port === 65_535 ? ok : no(-1)));
     this.#on('punt_reason_dump', () =>
       ['ipsec4-spi-o-udp-0', 'ip4-icmp-error'].map((name, id) => ({ reason: { id, name } })),
     );
-    this.#on('punt_socket_register', () => ({ retval: 0, pathname: '/run/vpp/punt.sock' }));
-    this.#on('punt_socket_deregister', () => ok);
+    // Of the ports, VPP takes those of UDP; nothing is said about what was not registered.
+    this.#on('punt_socket_register', ({ punt, pathname }) => {
+      if (punt.type === 0 && punt.punt.l4.protocol !== 17) return { retval: -1, pathname: '/run/vpp/punt.sock' };
+      this.puntSockets.set(JSON.stringify(punt), { punt, pathname });
+      return { retval: 0, pathname: '/run/vpp/punt.sock' };
+    });
+    this.#on('punt_socket_deregister', ({ punt }) => (this.puntSockets.delete(JSON.stringify(punt)), ok));
+    this.#on('punt_socket_dump', ({ type }) => [...this.puntSockets.values()].filter(({ punt }) => punt.type === type));
     this.#on('add_del_ip_punt_redirect_v2', ({ is_add: add, punt }) => {
       const key = `${punt.rx_sw_if_index} ${punt.af}`;
       if (add) this.redirects.set(key, punt as Fields);
@@ -800,6 +835,7 @@ export class StandIn {
     this.#on('nat44_forwarding_enable_disable', (f) => ((nat.forwarding = f.enable as boolean), ok));
     this.#on('nat_set_timeouts', (f) => ((nat.timeouts = f as typeof nat.timeouts), ok));
     this.#on('nat44_interface_add_del_feature', (f) => {
+      if (f.is_add && nat.outputs.has(f.sw_if_index as number)) return no(VALUE_EXIST);
       const now = nat.sides.get(f.sw_if_index as number) ?? 0;
       const next = f.is_add ? now | f.flags : now & ~f.flags;
       if (next === 0) nat.sides.delete(f.sw_if_index as number);
@@ -808,6 +844,7 @@ export class StandIn {
     });
     this.#on('nat44_interface_dump', () => [...nat.sides].map(([sw_if_index, flags]) => ({ sw_if_index, flags })));
     this.#on('nat44_ed_add_del_output_interface', (f) => {
+      if (f.is_add && nat.sides.has(f.sw_if_index as number)) return no(VALUE_EXIST);
       if (f.is_add) nat.outputs.add(f.sw_if_index as number);
       else nat.outputs.delete(f.sw_if_index as number);
       return ok;
@@ -819,8 +856,10 @@ export class StandIn {
       for (let at = first; at <= number(f.last_ip_address as string); at += 1) {
         const ip_address = [24, 16, 8, 0].map((bits) => Math.floor(at / 2 ** bits) & 255).join('.');
         const row = { ip_address, flags: f.flags, vrf_id: f.vrf_id };
+        const isThere = nat.addresses.some((one) => one.ip_address === ip_address && one.flags === f.flags);
+        if (f.is_add && isThere) return no(VALUE_EXIST);
         if (f.is_add) nat.addresses.push(row);
-        else remove(nat.addresses, row, 'ip_address');
+        else remove(nat.addresses, row, 'ip_address', 'flags');
       }
       return ok;
     });
@@ -831,8 +870,19 @@ export class StandIn {
         : remove(nat.interfaceAddresses, row as Fields, 'sw_if_index'),
     );
     this.#on('nat44_interface_addr_dump', () => nat.interfaceAddresses);
+    // An outside end leads to one inside; an inside end of a static mapping to one outside.
+    const endOf = (f: Fields): string => {
+      const over = (f.external_sw_if_index ?? f.sw_if_index ?? NONE) as number;
+      const address = over === NONE ? (f.external_ip_address ?? f.external_addr ?? f.ip_address) : over;
+      return `${address} ${f.external_port ?? f.port} ${f.protocol} ${f.flags & 8}`;
+    };
+    const localOf = (f: Fields): string => `${f.local_ip_address} ${f.local_port} ${f.protocol} ${f.vrf_id}`;
+    const isTaken = (f: Fields): boolean =>
+      [...nat.mappings, ...nat.balancers].some((one) => endOf(one) === endOf(f)) ||
+      nat.identities.some((one) => endOf(one) === endOf(f) && (f.ip_address === undefined || one.vrf_id === f.vrf_id));
     const mapping = (f: Fields): Fields => {
       const { is_add: add, match_pool: _, pool_ip_address: _p, ...row } = f;
+      if (add && (isTaken(row) || nat.mappings.some((one) => localOf(one) === localOf(row)))) return no(VALUE_EXIST);
       return add
         ? (nat.mappings.push(row), ok)
         : remove(nat.mappings, row, 'local_ip_address', 'external_ip_address', 'external_port', 'protocol');
@@ -840,17 +890,26 @@ export class StandIn {
     this.#on('nat44_add_del_static_mapping_v2', mapping);
     this.#on('nat44_static_mapping_dump', () => nat.mappings);
     this.#on('nat44_add_del_identity_mapping', ({ is_add: add, ...row }) =>
-      add ? (nat.identities.push(row as Fields), ok) : remove(nat.identities, row as Fields, 'ip_address', 'port'),
+      add && isTaken(row as Fields)
+        ? no(VALUE_EXIST)
+        : add
+          ? (nat.identities.push(row as Fields), ok)
+          : remove(nat.identities, row as Fields, 'ip_address', 'port'),
     );
     this.#on('nat44_identity_mapping_dump', () => nat.identities);
     this.#on('nat44_add_del_lb_static_mapping', ({ is_add: add, local_num: _, ...row }) =>
-      add
-        ? (nat.balancers.push(row as Fields), ok)
-        : remove(nat.balancers, row as Fields, 'external_addr', 'external_port'),
+      add && isTaken(row as Fields)
+        ? no(VALUE_EXIST)
+        : add
+          ? (nat.balancers.push(row as Fields), ok)
+          : remove(nat.balancers, row as Fields, 'external_addr', 'external_port'),
     );
     this.#on('nat44_lb_static_mapping_add_del_local', (f) => {
       const found = nat.balancers.find((one) => one.external_addr === f.external_addr);
       if (found === undefined) return no(NO_SUCH_ENTRY);
+      const isThere = found.locals.some((one: Fields) => one.addr === f.local.addr && one.port === f.local.port);
+      if (f.is_add && isThere) return no(VALUE_EXIST);
+      if (!f.is_add && found.locals.length < 3) return no(-1);
       if (f.is_add) found.locals.push(f.local);
       else found.locals = found.locals.filter((one: Fields) => one.addr !== f.local.addr);
       return ok;

@@ -79,6 +79,8 @@ export const sections = [
   'routerAdvertisements',
   'l3xc',
   'abf',
+  'puntSockets',
+  'puntRedirects',
   'nat44',
 ] as const;
 
