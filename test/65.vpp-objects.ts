@@ -3,7 +3,7 @@
 
 import t, { type Test } from 'tap';
 import { spawn } from 'node:child_process';
-import { existsSync, writeFileSync } from 'node:fs';
+import { existsSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath, pathToFileURL } from 'node:url';
 import { setTimeout as sleep } from 'node:timers/promises';
@@ -25,8 +25,9 @@ import {
   type SyncProgress,
   type Vpp,
 } from 'node-vpp/vpp';
+import ts from 'typescript';
 import { failure, folder, until } from './support/api.js';
-import { sourcesBelow, testDocExamples } from './support/doc-examples.js';
+import { docExamples, sourcesBelow, testDocExamples } from './support/doc-examples.js';
 import { standIn, type StandIn } from './support/vpp-stand-in.js';
 import { Vpp as RealVpp } from './support/vpp.js';
 import { plugins, realVpp, stopRealVpp, targets, type Target } from './support/vpp-targets.js';
@@ -35,6 +36,10 @@ import type * as routeSetModule from '../lib/vpp/route-set.js';
 const root = fileURLToPath(new URL('../../..', import.meta.url));
 const inside = pathToFileURL(join(root, 'dist/vpp/route-set.js')).href;
 const { FamilyRoutes, scanPrefixInto } = (await import(inside)) as typeof routeSetModule;
+
+const docPages = ['', '-interfaces', '-routes', '-bridges', '-acl', '-nat', '-trace'].map(
+  (name) => `docs/vpp${name}.md`,
+);
 
 t.setTimeout(600_000);
 t.teardown(stopRealVpp);
@@ -1179,11 +1184,10 @@ void t.test('many routes take some tens of bytes each', async (t) => {
 void t.test('the examples of the public members and pages run', async (t) => {
   // Examples open the VPP that VPP_SOCKET names.
   process.env.VPP_SOCKET = (await standIn(t)).server.path;
-  const pages = ['', '-interfaces', '-routes', '-bridges', '-acl', '-nat'].map((name) => `docs/vpp${name}.md`);
-  await testDocExamples(t, [...sourcesBelow('lib/vpp'), ...pages]);
+  await testDocExamples(t, [...sourcesBelow('lib/vpp'), ...docPages]);
   if (targets.at(-1)!.skip !== false) return;
   process.env.VPP_SOCKET = (await realVpp()).apiSocket;
-  await testDocExamples(t, pages);
+  await testDocExamples(t, docPages);
 });
 
 /** Runs a program of examples/; what it prints. */
@@ -1199,6 +1203,39 @@ function example(name: string, ...args: string[]): Promise<{ code: number | null
     child.on('close', (code) => resolve({ code, out }));
   });
 }
+
+void t.test('every public function is in an example that runs, and says what it is', (t) => {
+  const files = [...sourcesBelow('lib/vpp'), ...docPages];
+  const code = files.flatMap((file) => docExamples(file)).map((example) => example.code);
+  const examples = code.join('\n');
+  const index = readFileSync(join(root, 'lib/vpp/index.ts'), 'utf8');
+  let members = 0;
+  for (const file of sourcesBelow('lib/vpp')) {
+    const source = ts.createSourceFile(file, readFileSync(join(root, file), 'utf8'), ts.ScriptTarget.ES2022, true);
+    const all = index.includes(`export * from './${file.slice('lib/vpp/'.length, -3)}.js'`);
+    const check = (node: ts.Node, name: string): void => {
+      const [doc = ''] = ts.getJSDocCommentsAndTags(node).map((comment) => comment.getText());
+      if (/^\/\*\*\s+(\* )?For `?[A-Za-z]+/.test(doc)) return; // for other features
+      members += 1;
+      t.ok(new RegExp(`\\b${name}\\b`).test(examples), `${file}: no example has ${name}`);
+      if (!ts.isPropertyDeclaration(node)) t.not(doc, '', `${file}: ${name} says what it is`);
+    };
+    for (const node of source.statements) {
+      const isExported = ts.canHaveModifiers(node) && ts.getModifiers(node)?.[0]?.kind === ts.SyntaxKind.ExportKeyword;
+      if (!isExported || !(ts.isClassDeclaration(node) || ts.isFunctionDeclaration(node))) continue;
+      const name = node.name!.text;
+      if (!all && !new RegExp(`\\b${name}\\b`).test(index)) continue;
+      if (ts.isFunctionDeclaration(node)) check(node, name);
+      else {
+        for (const member of node.members) {
+          if (member.name !== undefined && ts.isIdentifier(member.name)) check(member, member.name.text);
+        }
+      }
+    }
+  }
+  t.ok(members > 150, `${members} of them`);
+  t.end();
+});
 
 void t.test('the programs of examples/ that configure VPP', async (t) => {
   const file = join(folder(t), 'table.txt');

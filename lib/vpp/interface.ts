@@ -59,6 +59,10 @@ export interface Mtu {
  * await lan.setIp6(true);
  * await lan.setDown();
  * assert.equal(lan.toString(), 'interface doc-lan (inside)');
+ * assert.equal(lan.toJSON().tag, 'doc-lan');
+ * await assert.rejects(lan.setLinkMtu(1500), { errorName: 'UNSUPPORTED' }, 'a loopback has no hardware');
+ * await lan.request('sw_interface_set_promisc', { promisc_on: true }, 'listen to all');
+ * assert.equal(lan.mustLive('go on'), lan);
  * await lan.delete();
  * assert.equal(lan.gone, true);
  * await assert.rejects(lan.setUp(), { code: 'ERR_VPP_OBJECT_GONE' });
@@ -435,7 +439,10 @@ export class Interface {
     await this.#all.deleteInterface(this);
   }
 
-  /** Sends a request about this interface; for the features. */
+  /**
+   * Sends a request about this interface: any message with a field `sw_if_index`, for what has no method here. `doing` is
+   * for the error: "interface lan (tap0): cannot `doing`: VPP says …".
+   */
   async request<N extends Request>(
     name: N,
     fields: Omit<Fields<N>, 'sw_if_index'>,
@@ -452,7 +459,7 @@ export class Interface {
     }
   }
 
-  /** Fails when it is gone; for the features. */
+  /** Throws ERR_VPP_OBJECT_GONE when it is gone, or else gives itself. `doing` is for the error, as of `request`. */
   mustLive(doing: string): this {
     this.#mustLive(doing);
     return this;

@@ -125,6 +125,8 @@ const FEATURE_ALREADY_DISABLED = -169;
  * await vpp.nat44.deletePool({ first: '203.0.113.1' });
  * for (const itf of [lan, wan]) await itf.delete();
  * await vpp.nat44.disable();
+ * await vpp.nat44.enable({ sessions: 1024 });
+ * await vpp.nat44.disable();
  * await vpp.close();
  * ```
  */

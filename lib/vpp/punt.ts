@@ -49,7 +49,10 @@ export interface PuntRedirect extends RoutePath {
   readonly family?: 'ip4' | 'ip6';
 }
 
-interface WirePunt { readonly type: number; readonly punt: Record<string, Record<string, number>> }
+interface WirePunt {
+  readonly type: number;
+  readonly punt: Record<string, Record<string, number>>;
+}
 
 function wirePunt(what: PuntL4 | PuntIpProtocol): WirePunt {
   const af = what.family === 'ip6' ? 1 : 0;
@@ -100,6 +103,7 @@ function explained(error: unknown, why: string): unknown {
  * const [lan, wan] = [await vpp.loopbacks.create(), await vpp.loopbacks.create({ addresses: ['10.12.0.1/24'], up: true })];
  * await vpp.punt.redirect({ rx: lan, via: '10.12.0.9', interface: wan });
  * assert.equal((await vpp.punt.redirects())[0]?.rxIndex, lan.index);
+ * assert.equal(await vpp.punt.ensureRedirect({ rx: lan, via: '10.12.0.9', interface: wan }), false);
  * await vpp.punt.deleteRedirect({ rx: lan });
  * for (const itf of [lan, wan]) await itf.delete();
  * await vpp.close();

@@ -52,8 +52,29 @@ export interface SyncResult {
   readonly bytesHeld: number;
 }
 
-/** Some routes of a sync were refused: `result` says how it went. */
+/**
+ * Some routes of a sync were refused: `result` says how it went.
+ *
+ * @example
+ * ```ts
+ * import assert from 'node:assert/strict';
+ * import { openVpp, VppSyncError } from 'node-vpp/vpp';
+ *
+ * const vpp = await openVpp({ socket: process.env.VPP_SOCKET ?? '/run/vpp/api.sock' });
+ * await vpp.tables.ensure({ id: 903 });
+ * const good = { prefix: '10.94.0.0/16', type: 'drop' } as const;
+ * const bad = { prefix: '10.95.0.0/16', interface: 54321 };
+ * const error: unknown = await vpp.routes.sync(903, [good, bad]).catch((reason: unknown) => reason);
+ * assert.ok(error instanceof VppSyncError);
+ * assert.deepEqual([error.result.added, error.result.failed], [1, 1]);
+ * assert.equal(error.result.failures[0]?.prefix, '10.95.0.0/16');
+ * await vpp.routes.sync(903, []);
+ * await vpp.tables.delete(903);
+ * await vpp.close();
+ * ```
+ */
 export class VppSyncError extends VppObjectError {
+  /** How many were added, replaced, deleted and refused, and the first of those. */
   readonly result: SyncResult;
 
   constructor(object: string, problem: string, result: SyncResult, options: ErrorOptions) {

@@ -402,6 +402,16 @@ export class StandIn {
     this.#on('bond_detach_member', (f) => (this.members.delete(f.sw_if_index as number) ? ok : no(-71)));
     const ofBond = (index: number): Fields[] =>
       [...this.members.values()].filter((member) => member.bond_sw_if_index === index);
+    this.#on('sw_interface_lacp_dump', () =>
+      this.#rows('bond')
+        .filter(({ bond: { mode } }) => mode === 5)
+        .flatMap((bond) =>
+          ofBond(bond.sw_if_index).map(({ sw_if_index }) => ({
+            ...{ sw_if_index, interface_name: this.interfaces.get(sw_if_index as number)?.interface_name ?? '' },
+            bond_interface_name: bond.interface_name,
+          })),
+        ),
+    );
     this.#on('sw_bond_interface_dump', () =>
       this.#rows('bond').map((itf) => ({
         ...{ sw_if_index: itf.sw_if_index, id: itf.bond.id, mode: itf.bond.mode, lb: itf.bond.lb },
