@@ -752,6 +752,18 @@ vppScenario('what VPP refuses is said of the object', async (t, vpp) => {
   t.match(await failure(lan.setLinkMtu(1500)), { errorName: 'UNSUPPORTED', object: lan.toString() });
   t.equal((await lan.refresh()).linkMtu, 9000);
   t.match(await failure(vpp.bonds.removeMember(lan)), { errorName: 'INVALID_INTERFACE', object: lan.toString() });
+  await vpp.tables.ensure({ id: 21 });
+  const guest = await vpp.loopbacks.create({ unnumbered: lan });
+  t.match(await failure(vpp.interfaces.adopt(guest, { table: 21 })), {
+    message: `${guest.toString()}: cannot move it to table 21: it borrows the address of ${lan.toString()}, whose table`,
+  });
+  await wan.setTable(21);
+  t.match(await failure(guest.setUnnumbered(wan)), { message: /they are in different tables$/ });
+  await vpp.interfaces.adopt(guest, { table: 21, unnumbered: wan });
+  t.same([await guest.table(), await guest.unnumbered()], [{ ip4: 21, ip6: 21 }, wan]);
+  await guest.delete();
+  await wan.setTable(0);
+  await vpp.tables.delete(21);
   const [one, two] = [await vpp.bonds.create({ mode: 'xor' }), await vpp.bonds.create({ mode: 'xor' })];
   await vpp.bonds.addMember(one, wan);
   t.match(await failure(vpp.bonds.ensureMember(two, wan)), {

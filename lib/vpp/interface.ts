@@ -6,34 +6,24 @@
 //
 // What it knows (`info`) is as of the last answer or event; `refresh()` asks again.
 
-import { isIpv6, normalizePrefix, parsePrefix } from '../net/index.js';
+import { normalizePrefix, parsePrefix } from '../net/index.js';
 import { ArgumentRangeError, VppObjectError } from '../errors.js';
-import { NO_INDEX, saysNoInterface, type Core, type Fields, type Request } from './core.js';
-import { tagRewriteOps, type InterfaceInfo, type TagRewrite } from './interface-info.js';
+import { saysNoInterface, type Core, type Fields, type Request } from './core.js';
+import {
+  rxModes,
+  tagRewriteOps,
+  type InterfaceInfo,
+  type Mtu,
+  type QueuePlacement,
+  type RxMode,
+  type TagRewrite,
+} from './interface-info.js';
 import type { InterfaceCounters } from './interface-counters.js';
 import type { InterfaceRef, Interfaces } from './interfaces.js';
 import type { ReplyOf } from '../api/schema/api-types.js';
 import type { NewestApi } from '../api/index.js';
 
-/** How a queue is served. */
-export type RxMode = 'polling' | 'interrupt' | 'adaptive' | 'default';
-const rxModes = ['unknown', 'polling', 'interrupt', 'adaptive', 'default'] as const;
-
-/** Which thread serves a queue. */
-export interface QueuePlacement {
-  readonly queue: number;
-  /** Worker, from 0; `main` for the main thread. */
-  readonly worker: number | 'main';
-  readonly mode: RxMode | 'unknown';
-}
-
-/** Longest packets, bytes; 0 for a protocol means: as `l3`. */
-export interface Mtu {
-  l3?: number;
-  ip4?: number;
-  ip6?: number;
-  mpls?: number;
-}
+const UNEXPECTED_STATE = -74;
 
 /**
  * One interface of a VPP. From `vpp.interfaces`, or from what creates it.
@@ -268,7 +258,11 @@ export class Interface {
     return { added, deleted };
   }
 
-  /** Borrows the address of another interface; undefined gives it back. */
+  /**
+   * Borrows the address of another interface; undefined gives it back.
+   *
+   * @throws VppObjectError ERR_VPP_OBJECT_REFUSED when the other is in another table
+   */
   async setUnnumbered(other: InterfaceRef | undefined): Promise<void> {
     if (other === undefined) {
       const [lender] = await this.#core.rows('ip_unnumbered_dump', { sw_if_index: this.index }, this.toString());
@@ -282,13 +276,19 @@ export class Interface {
     // In VPP's message `sw_if_index` is the one that has the address, and this one the "unnumbered".
     const fields = { unnumbered_sw_if_index: this.index, sw_if_index: lender.index, is_add: true };
     const doing = `borrow the address of ${lender.toString()}`;
-    await this.#core.request('sw_interface_set_unnumbered', fields, this.toString(), doing);
+    try {
+      await this.#core.request('sw_interface_set_unnumbered', fields, this.toString(), doing);
+    } catch (error) {
+      if (!(error instanceof VppObjectError) || error.retval !== UNEXPECTED_STATE) throw error;
+      const problem = `cannot ${doing}: VPP says UNEXPECTED_INTF_STATE (-74), as it does when they are in different tables`;
+      throw new VppObjectError('ERR_VPP_OBJECT_REFUSED', this.toString(), problem, { cause: error.cause });
+    }
   }
 
-  /** The interface whose address it borrows. */
+  /** The interface whose address it borrows; undefined when there is none, or it is gone. */
   async unnumbered(): Promise<Interface | undefined> {
     const rows = await this.#core.rows('ip_unnumbered_dump', { sw_if_index: this.index }, this.toString());
-    return rows[0] === undefined ? undefined : this.#all.get(rows[0].ip_sw_if_index);
+    return rows[0] === undefined ? undefined : this.#all.find(rows[0].ip_sw_if_index);
   }
 
   /** The VRF tables it belongs to. */
@@ -495,9 +495,3 @@ export class Interface {
     );
   }
 }
-
-/** Whether this prefix is of IPv6. */
-export const isIp6Prefix = (prefix: string): boolean => isIpv6(prefix.split('/')[0]);
-
-/** The index of an interface, or VPP's "none". */
-export const indexOrNone = (itf: Interface | undefined): number => itf?.index ?? NO_INDEX;

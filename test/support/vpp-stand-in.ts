@@ -148,6 +148,7 @@ export class StandIn {
   /** Deletes an interface, as another client would. */
   unplug(index: number): void {
     this.interfaces.delete(index);
+    for (const [from, to] of this.unnumbered) if (from === index || to === index) this.unnumbered.delete(from);
     this.aclsOn.delete(index);
     this.macipOn.delete(index);
     for (const bridge of this.bridges.values()) {
@@ -258,7 +259,8 @@ export class StandIn {
     this.#on('sw_interface_set_table', (f) =>
       this.#with(f, (itf) => {
         if (!this.tables.has(`${f.vrf_id} ${f.is_ipv6}`)) return no(NO_SUCH_FIB);
-        if (itf.addresses.some((prefix) => prefix.includes(':') === f.is_ipv6)) return no(-126);
+        if (itf.addresses.some((prefix) => prefix.includes(':') === f.is_ipv6)) return no(-114);
+        if (!f.is_ipv6 && this.unnumbered.has(itf.sw_if_index)) return no(-114);
         itf.tables[f.is_ipv6 ? 'ip6' : 'ip4'] = f.vrf_id as number;
         return ok;
       }),
@@ -267,6 +269,9 @@ export class StandIn {
       this.#with(f, (itf) => ({ retval: 0, vrf_id: itf.tables[f.is_ipv6 ? 'ip6' : 'ip4'] })),
     );
     this.#on('sw_interface_set_unnumbered', (f) => {
+      const [from, to] = [f.unnumbered_sw_if_index, f.sw_if_index].map((at) => this.interfaces.get(at as number));
+      if (from === undefined || to === undefined) return no(INVALID_SW_IF_INDEX);
+      if (f.is_add && from.tables.ip4 !== to.tables.ip4) return no(-74);
       if (f.is_add) this.unnumbered.set(f.unnumbered_sw_if_index as number, f.sw_if_index as number);
       else this.unnumbered.delete(f.unnumbered_sw_if_index as number);
       return ok;
@@ -281,7 +286,7 @@ export class StandIn {
     ]);
     this.#on('create_loopback_instance', (f) => {
       const n = f.is_specified ? (f.user_instance as number) : this.#free('loop');
-      if (this.#rows('Loopback').some((itf) => itf.instance === n)) return { retval: -147, sw_if_index: NONE };
+      if (this.#rows('Loopback').some((itf) => itf.instance === n)) return { retval: -31, sw_if_index: NONE };
       const mac = f.mac_address === '00:00:00:00:00:00' ? {} : { l2_address: f.mac_address };
       return this.#created({ interface_name: `loop${n}`, interface_dev_type: 'Loopback', instance: n, ...mac });
     });
@@ -297,7 +302,10 @@ export class StandIn {
 
   #memif(): void {
     this.#on('memif_socket_filename_add_del_v2', (f) => {
-      if (!f.is_add) return this.sockets.delete(f.socket_id as number) ? ok : no(-7);
+      if (!f.is_add) {
+        const inUse = this.#rows('memif').some(({ memif }) => memif.socket_id === f.socket_id);
+        return inUse ? no(-74) : this.sockets.delete(f.socket_id as number) ? ok : no(-73);
+      }
       let id = f.socket_id as number;
       if (id === NONE) for (id = 1; this.sockets.has(id);) id += 1;
       this.sockets.set(id, f.socket_filename as string);
@@ -307,9 +315,9 @@ export class StandIn {
       [...this.sockets].map(([socket_id, socket_filename]) => ({ socket_id, socket_filename })),
     );
     this.#on('memif_create_v2', (f) => {
-      if (!this.sockets.has(f.socket_id as number)) return { retval: -7, sw_if_index: NONE };
+      if (!this.sockets.has(f.socket_id as number)) return { retval: -73, sw_if_index: NONE };
       const name = `memif${f.socket_id}/${f.id}`;
-      if (this.#rows('memif').some((itf) => itf.interface_name === name)) return { retval: -123, sw_if_index: NONE };
+      if (this.#rows('memif').some((itf) => itf.interface_name === name)) return { retval: -68, sw_if_index: 0 };
       return this.#created({ interface_name: name, interface_dev_type: 'memif', memif: f });
     });
     this.#on('memif_delete', (f) => this.#del(f));
@@ -433,7 +441,7 @@ export class StandIn {
         this.unplug(found.sw_if_index);
         return { retval: 0, sw_if_index: found.sw_if_index };
       }
-      if (found !== undefined) return { retval: -71, sw_if_index: NONE };
+      if (found !== undefined) return { retval: /VXLAN|GENEVE/.test(type) ? -75 : -79, sw_if_index: NONE };
       const instance = f.instance === NONE || f.instance === undefined ? this.#free(name) : f.instance;
       return this.#created({
         interface_name: `${name}${instance}`,
