@@ -6,7 +6,8 @@ import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { folder } from './support/api.js';
-import { realVpp, stopRealVpp, targets } from './support/vpp-targets.js';
+import { plugins, realVpp, stopRealVpp, targets } from './support/vpp-targets.js';
+import { Vpp } from './support/vpp.js';
 import { standIn } from './support/vpp-stand-in.js';
 
 const main = join(fileURLToPath(new URL('../../..', import.meta.url)), 'dist/cli/main.js');
@@ -341,6 +342,66 @@ nat44:
         `tables: []\ninterfaces: []\nnat44: { ${lists.map((list) => `${list}: []`).join(', ')} }\n`,
         '--prune',
       );
+    });
+  }
+});
+
+// Beside `file`: every kind of interface, written in no order.
+const more = `
+  - { name: q, kind: vlan, vlan: { parent: bnd, vlan: 7, innerVlan: 8, dot1ad: true, exactMatch: true }, tagRewrite: { op: pop-2 } }
+  - { name: bnd, kind: bond, bond: { id: 2, mode: lacp, loadBalance: l34 }, members: [{ interface: port2, longTimeout: true }, port1], up: true }
+  - { name: un, kind: loopback, instance: 41, up: true, unnumbered: lan, mtu: { l3: 1500, ip6: 1400 } }
+  - { name: port1, kind: loopback, instance: 43 }
+  - { name: port2, kind: loopback, instance: 44, mac: '02:fe:00:00:00:44' }
+  - { name: mixed, kind: loopback, instance: 42, addresses: [10.77.0.1/24], table: 5 }
+  - { name: one, kind: loopback, instance: 45, table: { ip4: 5 } }
+  - { name: m1, kind: memif, memif: { socket: /tmp/node-vpp-rt.sock, id: 3, role: client, mode: ip }, up: true, addresses: [10.99.0.1/30] }
+  - { name: gr, kind: gre, tunnel: { source: 10.3.0.1, destination: 10.3.0.7, type: erspan, sessionId: 3 }, up: true }
+  - { name: ge, kind: geneve, tunnel: { source: 10.3.0.1, destination: 10.3.0.8, vni: 9 } }
+  - { name: ii, kind: ipip, tunnel: { source: 10.3.0.1, destination: 10.3.0.9, dscp: 10 } }
+bridges:`;
+
+void t.test('what was dumped makes another VPP the same', async (t) => {
+  const pairs = [['stand-in', (await standIn(t)).server.path, (await standIn(t)).server.path]];
+  if (targets.at(-1)!.skip === false) {
+    const at = folder(t);
+    const start = (name: string): Promise<Vpp> =>
+      Vpp.start({ plugins, config: `punt { socket ${join(at, name)} }`, heap: '256M' });
+    const [one, other] = [await start('one'), await start('other')];
+    t.teardown(() => Promise.all([one.stop(), other.stop()]));
+    pairs.push(['VPP', one.apiSocket, other.apiSocket]);
+  }
+  for (const [name, one, other] of pairs) {
+    await t.test(name!, async (t) => {
+      const path = join(folder(t), 'config.yaml');
+      const good = async (socket: string, ...args: string[]): Promise<string> => {
+        const { code, out, err } = await run('config', ...args, '-s', socket, '--timeout', '30');
+        t.equal(code, 0, `${args.join(' ')} ${err}`);
+        return out;
+      };
+      writeFileSync(path, file.replace('\nbridges:', more));
+      t.match(await good(one!, 'apply', path), /38 changes/);
+      t.equal(await good(one!, 'diff', path), '');
+      const dump = await good(one!, 'dump');
+      for (const part of [
+        /name: q[^]*innerVlan: 8[^]*dot1ad: true/,
+        /members:\n *- port1\n *- interface: port2\n *longTimeout: true/,
+        /unnumbered: lan/,
+        /ip6: 1400/,
+        /name: one[^-]*table:\n *ip4: 5\n *ip6: 0/,
+        /type: erspan\n *sessionId: 3/,
+        /dscp: 10/,
+      ])
+        t.match(dump, part);
+      writeFileSync(path, dump);
+      await good(other!, 'apply', path);
+      t.equal(await good(other!, 'diff', path), '');
+      // VPP counts these down.
+      const still = (text: string): string => text.replace(/((valid|preferred)Seconds): \d+/g, '$1');
+      t.equal(still(await good(other!, 'dump')), still(dump));
+      writeFileSync(path, 'interfaces: [{ name: un, kind: loopback, unnumbered: "" }]\nbridges: []\n');
+      t.match(await good(other!, 'apply', path), /~ interfaces un: unnumbered/);
+      t.notMatch(await good(other!, 'dump'), /unnumbered/);
     });
   }
 });

@@ -17,8 +17,8 @@ export interface InterfaceSettings {
   mtu?: number | Mtu;
   /** Exactly these addresses: others are deleted. */
   addresses?: readonly string[];
-  /** VRF table, for the families it has addresses of, and both when it has none. */
-  table?: number;
+  /** VRF table, for the families it has addresses of, and both when it has none; or a table for each family. */
+  table?: number | { readonly ip4?: number; readonly ip6?: number };
   /** Borrow the address of this interface. */
   unnumbered?: InterfaceRef;
   rxMode?: RxMode;
@@ -40,10 +40,11 @@ function familiesOf(addresses: readonly string[] | undefined): ('ip4' | 'ip6')[]
 const ADDRESS_FOUND = -114;
 
 /** VPP refuses to move an interface that has addresses of the family, its own or another's. */
-async function moveTo(itf: Interface, table: number, { addresses, unnumbered }: InterfaceSettings): Promise<void> {
+async function moveTo(itf: Interface, { table: wanted, addresses, unnumbered }: InterfaceSettings): Promise<void> {
   const now = await itf.table();
-  for (const family of familiesOf(addresses)) {
-    if (now[family] === table) continue;
+  for (const family of typeof wanted === 'object' ? (['ip4', 'ip6'] as const) : familiesOf(addresses)) {
+    const table = typeof wanted === 'object' ? wanted[family] : wanted;
+    if (table === undefined || now[family] === table) continue;
     for (const prefix of await itf.addresses()) {
       if (isIp6Prefix(prefix) === (family === 'ip6') && !prefix.startsWith('fe80:')) await itf.deleteAddress(prefix);
     }
@@ -91,7 +92,7 @@ export async function applySettings(itf: Interface, settings: InterfaceSettings)
   if (settings.tagRewrite !== undefined && !sameRewrite(itf, settings.tagRewrite)) {
     await itf.setTagRewrite(settings.tagRewrite);
   }
-  if (settings.table !== undefined) await moveTo(itf, settings.table, settings);
+  if (settings.table !== undefined) await moveTo(itf, settings);
   if (settings.addresses !== undefined) await itf.ensureAddresses(settings.addresses);
   if (settings.unnumbered !== undefined) await itf.setUnnumbered(settings.unnumbered);
   if (settings.promiscuous !== undefined) await itf.setPromiscuous(settings.promiscuous);

@@ -185,8 +185,16 @@ const FOREVER = 0xffffffff;
  * What is held, as it is to be compared with what is wanted: the table of uRPF is the interface's unless it says another;
  * and lifetimes of prefixes were what is wanted when they are less now, for VPP counts them down while it advertises.
  */
-export function comparable(section: string, held: object, wanted: object, tableOf: (name: string) => number): object {
-  if (section === 'urpf') return { table: tableOf((held as UrpfEntry).interface), ...held };
+export function comparable(
+  section: string,
+  held: object,
+  wanted: object,
+  tableOf: (name: string, family: Family) => number,
+): object {
+  if (section === 'urpf') {
+    const { interface: on, family = 'ip4' } = held as UrpfEntry;
+    return { table: tableOf(on, family), ...held };
+  }
   if (section !== 'routerAdvertisements') return held;
   const want = new Map((wanted as AdvertisementEntry).prefixes?.map((one) => [networkPrefix(one.prefix), one]));
   const less = (now: number | undefined, was: number | undefined): boolean =>
