@@ -354,6 +354,7 @@ const more = `
   - { name: port1, kind: loopback, instance: 43 }
   - { name: port2, kind: loopback, instance: 44, mac: '02:fe:00:00:00:44' }
   - { name: mixed, kind: loopback, instance: 42, addresses: [10.77.0.1/24], table: 5 }
+  - { name: irb, kind: bvi, instance: 3, addresses: [10.78.0.1/24] }
   - { name: one, kind: loopback, instance: 45, table: { ip4: 5 } }
   - { name: m1, kind: memif, memif: { socket: /tmp/node-vpp-rt.sock, id: 3, role: client, mode: ip }, up: true, addresses: [10.99.0.1/30] }
   - { name: gr, kind: gre, tunnel: { source: 10.3.0.1, destination: 10.3.0.7, type: erspan, sessionId: 3 }, up: true }
@@ -380,7 +381,7 @@ void t.test('what was dumped makes another VPP the same', async (t) => {
         return out;
       };
       writeFileSync(path, file.replace('\nbridges:', more));
-      t.match(await good(one!, 'apply', path), /38 changes/);
+      t.match(await good(one!, 'apply', path), /39 changes/);
       t.equal(await good(one!, 'diff', path), '');
       const dump = await good(one!, 'dump');
       for (const part of [
@@ -399,6 +400,20 @@ void t.test('what was dumped makes another VPP the same', async (t) => {
       // VPP counts these down.
       const still = (text: string): string => text.replace(/((valid|preferred)Seconds): \d+/g, '$1');
       t.equal(still(await good(other!, 'dump')), still(dump));
+      const memif = '{ socket: /tmp/node-vpp-rt.sock, id: 3, role: client, mode: ip, ringSize: 512, secret: hush }';
+      writeFileSync(path, `interfaces: [{ name: m1, kind: memif, memif: ${memif} }]\n`);
+      t.notMatch((await run('config', 'diff', path, '-s', other!)).out, /m1/, 'what VPP does not tell');
+      writeFileSync(
+        path,
+        `interfaces: [{ name: m1, kind: memif, memif: ${memif.replace('id: 3', 'id: 4')} }, { name: x, kind: loopback }]\n`,
+      );
+      const refused = await run('config', 'apply', path, '-s', other!);
+      t.equal(refused.code, 1);
+      t.match(
+        refused.err,
+        /^node-vpp: interface m1: its memif cannot be changed; delete it \(node-vpp del interface m1\)/,
+      );
+      t.match((await run('config', 'diff', path, '-s', other!)).out, /\+ interfaces x/, 'and nothing was changed');
       writeFileSync(path, 'interfaces: [{ name: un, kind: loopback, unnumbered: "" }]\nbridges: []\n');
       t.match(await good(other!, 'apply', path), /~ interfaces un: unnumbered/);
       t.notMatch(await good(other!, 'dump'), /unnumbered/);
@@ -458,6 +473,18 @@ void t.test('a file that is none is refused in one line', async (t) => {
     ['urpf: [{ mode: strict }]', /lacks what names it/],
     ['l3xc: [{ interface: a, paths: [] }, { interface: a, family: ip4, paths: [] }]', /has a ip4 twice/],
     ['interfaces: [{ kind: loopback }]', /lacks what names it/],
+    [
+      'interfaces: [{ name: a, kind: loopback, adress: 1 }]',
+      /"adress" is nothing of interfaces \(name, kind, .*addresses/,
+    ],
+    [
+      'interfaces: [{ name: a, kind: memif, memif: { sokcet: b } }]',
+      /"sokcet" is nothing of interfaces\.memif \(socket/,
+    ],
+    ['routes: [{ prefix: 10.0.0.0/8, paths: [{ gw: 10.0.0.1 }] }]', /"gw" is nothing of routes\.paths \(via/],
+    ['routes: [{ prefix: 10.0.0.0/33, paths: [] }]', /routes: .*10\.0\.0\.0\/33/],
+    ['routes: [{ prefix: 10.1.0.0/8, paths: [] }, { prefix: 10.2.0.0/8, paths: [] }]', /has 10\.0\.0\.0\/8 in 0 twice/],
+    ['nat44: { mappings: [{ locale: a }] }', /"locale" is nothing of nat44\.mappings/],
     ['interfaces: [{ name: a, kind: loopback }, { name: a, kind: tap }]', /has a twice/],
     ['a: [', /flow|expected|end/i],
   ] as const) {

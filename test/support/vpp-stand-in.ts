@@ -291,9 +291,11 @@ export class StandIn {
       return this.#created({ interface_name: `loop${n}`, interface_dev_type: 'Loopback', instance: n, ...mac });
     });
     this.#on('delete_loopback', (f) => this.#del(f));
-    this.#on('bvi_create', () =>
-      this.#created({ interface_name: `bvi${this.#free('bvi')}`, interface_dev_type: 'BVI' }),
-    );
+    this.#on('bvi_create', ({ user_instance: asked, mac }) => {
+      const n = asked === NONE ? this.#free('bvi') : (asked as number);
+      const own = mac === '00:00:00:00:00:00' ? {} : { l2_address: mac };
+      return this.#created({ interface_name: `bvi${n}`, interface_dev_type: 'BVI', ...own });
+    });
     this.#on('bvi_delete', (f) => this.#del(f));
     this.#memif();
     this.#links();

@@ -7,7 +7,14 @@
 import type { Vpp } from '../../vpp/index.js';
 import { covers } from './covers.js';
 import { comparable, extraActions, isExtra, type Extras } from './extras.js';
-import { ensureInterface, ranksOf, tableIn, type InterfaceEntry } from './interfaces.js';
+import {
+  comparableInterface,
+  ensureInterface,
+  mustBeChangeable,
+  ranksOf,
+  tableIn,
+  type InterfaceEntry,
+} from './interfaces.js';
 import { ensureNat, natDifference, natPruner, type NatEntry } from './nat.js';
 import { dumpDocument, keyOf, sections, type BridgeEntry, type Document } from './document.js';
 
@@ -26,6 +33,10 @@ export function difference(wanted: Document, held: Document): Change[] {
   const changes: Change[] = [];
   const tableOf = (itf: string, family: 'ip4' | 'ip6'): number =>
     tableIn(held.interfaces?.find(({ name }) => name === itf)?.table, family);
+  const asComparable = (section: string, found: object, entry: object): object =>
+    section === 'interfaces'
+      ? comparableInterface(found as InterfaceEntry, entry as InterfaceEntry)
+      : comparable(section, found, entry, tableOf);
   for (const section of sections) {
     const want = wanted[section];
     if (want === undefined) continue;
@@ -42,7 +53,7 @@ export function difference(wanted: Document, held: Document): Change[] {
     for (const entry of want as unknown[]) {
       const key = keyOf(section, entry);
       const found = have.get(key) as Record<string, unknown> | undefined;
-      const now = found && (comparable(section, found, entry as object, tableOf) as Record<string, unknown>);
+      const now = found && (asComparable(section, found, entry as object) as Record<string, unknown>);
       have.delete(key);
       if (now === undefined) changes.push({ type: '+', section, key, fields: [], entry });
       else {
@@ -128,6 +139,7 @@ export async function applyDocument(
 ): Promise<Change[]> {
   const held = await dumpDocument(vpp);
   const changes = difference(wanted, held);
+  for (const { section, key, fields } of changes) if (section === 'interfaces') mustBeChangeable(key, fields);
   // An interface after those that it is made of, and before them when they are deleted.
   const inOrder = (list: Change[], entries: readonly InterfaceEntry[] | undefined): Change[] => {
     const ranks = ranksOf(entries ?? []);

@@ -1,9 +1,11 @@
 // The configuration of a VPP as one document: dumped, compared, applied. What it holds is what people write by hand; a
 // list member is found again by the key that `keyOf` names, and lists whose order says nothing are sorted.
 
+import { networkPrefix, normalizeIp } from '../../net/index.js';
 import { VppTextError } from '../../errors.js';
 import type { AclOptions, BridgeFlags, MacipOptions, RoutePath, Vpp } from '../../vpp/index.js';
 import { dumpExtras, extraKeys, namedPaths, orNone, type Extras } from './extras.js';
+import { fieldProblem } from './fields.js';
 import { dumpInterfaces, type InterfaceEntry } from './interfaces.js';
 import { dumpNat, natProblem, type NatEntry } from './nat.js';
 
@@ -57,8 +59,10 @@ const keys: Readonly<Record<string, (entry: never) => string>> = {
   interfaces: ({ name }: Partial<InterfaceEntry>) => name ?? 'undefined',
   bridges: ({ id }: BridgeEntry) => String(id),
   crossConnects: ({ rx }: { rx: string }) => rx,
-  routes: ({ prefix, table = 0 }: { prefix: string; table?: number }) => `${prefix} in ${table}`,
-  neighbors: (one: { interface: string; ip: string }) => `${one.ip} on ${one.interface}`,
+  routes: ({ prefix, table = 0 }: { prefix?: string; table?: number }) =>
+    `${prefix === undefined ? 'undefined' : networkPrefix(prefix)} in ${table}`,
+  neighbors: (one: { interface: string; ip?: string }) =>
+    `${one.ip === undefined ? 'undefined' : normalizeIp(one.ip)} on ${one.interface}`,
   acls: ({ tag }: Partial<AclOptions>) => tag ?? 'undefined',
   macips: ({ tag }: Partial<MacipOptions>) => tag ?? 'undefined',
   spans: (one: { from: string; to: string; l2?: boolean }) => `${one.from} -> ${one.to}${one.l2 === true ? ' l2' : ''}`,
@@ -81,7 +85,7 @@ export function asDocument(value: unknown, file: string): Document {
   for (const [section, entries] of Object.entries(value)) {
     if (!sections.includes(section as 'tables')) return refuse(`"${section}" is no section (${sections.join(', ')})`);
     if (section === 'nat44') {
-      const problem = natProblem(entries);
+      const problem = natProblem(entries) ?? fieldProblem(section, entries);
       if (problem !== undefined) return refuse(problem);
       continue;
     }
@@ -89,7 +93,14 @@ export function asDocument(value: unknown, file: string): Document {
     const seen = new Set<string>();
     for (const entry of entries as unknown[]) {
       if (typeof entry !== 'object' || entry === null) return refuse(`an entry of ${section} is an object`);
-      const key = keyOf(section, entry);
+      const problem = fieldProblem(section, entry);
+      if (problem !== undefined) return refuse(problem);
+      let key: string;
+      try {
+        key = keyOf(section, entry);
+      } catch (error) {
+        return refuse(`${section}: ${(error as Error).message}`);
+      }
       if (key.includes('undefined'))
         return refuse(`an entry of ${section} lacks what names it: ${JSON.stringify(entry)}`);
       if (seen.has(key)) return refuse(`${section} has ${key} twice`);

@@ -2,7 +2,7 @@
 // not tell (secrets, ring sizes of a memif that is not connected, queues) is not in a dump.
 
 import { isIpv6, ZERO_MAC } from '../../net/index.js';
-import { ArgumentTypeError } from '../../errors.js';
+import { ArgumentTypeError, VppObjectError } from '../../errors.js';
 import type {
   AfPacketOptions,
   BondMemberOptions,
@@ -26,9 +26,24 @@ type Tunnel = Partial<VxlanOptions & GeneveOptions & GreOptions & IpipOptions>;
 type Own<T extends InterfaceSettings> = Omit<T, keyof InterfaceSettings>;
 
 /** An interface: of which kind, what makes it, and its settings. `name` is its tag, or VPP's name when it has none. */
-export interface InterfaceEntry extends Omit<InterfaceSettings, 'tag' | 'name' | 'unnumbered'> {
+export interface InterfaceEntry extends Omit<
+  InterfaceSettings,
+  'tag' | 'name' | 'unnumbered' | 'rxMode' | 'promiscuous'
+> {
   name: string;
-  kind: 'adopted' | 'loopback' | 'memif' | 'tap' | 'af_packet' | 'vlan' | 'vxlan' | 'geneve' | 'gre' | 'ipip' | 'bond';
+  kind:
+    | 'adopted'
+    | 'loopback'
+    | 'bvi'
+    | 'memif'
+    | 'tap'
+    | 'af_packet'
+    | 'vlan'
+    | 'vxlan'
+    | 'geneve'
+    | 'gre'
+    | 'ipip'
+    | 'bond';
   memif?: Own<MemifOptions>;
   tap?: Own<TapOptions>;
   host?: string;
@@ -44,6 +59,7 @@ export interface InterfaceEntry extends Omit<InterfaceSettings, 'tag' | 'name' |
 
 const kinds: Readonly<Record<string, InterfaceEntry['kind']>> = {
   Loopback: 'loopback',
+  BVI: 'bvi',
   memif: 'memif',
   tap: 'tap',
   virtio: 'tap',
@@ -148,7 +164,7 @@ export async function dumpInterfaces(
     const others = unusual(mtus, { ip4: 0, ip6: 0, mpls: 0 });
     if (Object.keys(others).length > 0) entry.mtu = { l3, ...others };
     else if (l3 !== 0) entry.mtu = l3;
-    if (['loopback', 'memif', 'tap'].includes(kind) && info.mac !== ZERO_MAC) entry.mac = info.mac;
+    if (['loopback', 'bvi', 'memif', 'tap'].includes(kind) && info.mac !== ZERO_MAC) entry.mac = info.mac;
     const lender = (await orNone(itf.unnumbered().then((one) => [one])))[0];
     // The address of another one is among those that VPP tells.
     const addresses =
@@ -170,8 +186,8 @@ export async function dumpInterfaces(
     }
     const packet = packets.find((one) => one.interface === itf);
     if (packet !== undefined) entry.host = packet.host;
-    if (kind === 'loopback') {
-      const instance = /^loop(\d+)$/.exec(info.name)?.[1];
+    if (kind === 'loopback' || kind === 'bvi') {
+      const instance = /^(?:loop|bvi)(\d+)$/.exec(info.name)?.[1];
       if (instance !== undefined) entry.instance = Number(instance);
     }
     if (info.sub !== undefined) {
@@ -218,6 +234,8 @@ async function create(vpp: Vpp, entry: InterfaceEntry, settings: InterfaceSettin
   switch (entry.kind) {
     case 'loopback':
       return vpp.loopbacks.create({ ...all, ...(entry.instance === undefined ? {} : { instance: entry.instance }) });
+    case 'bvi':
+      return vpp.loopbacks.createBvi({ ...all, ...(entry.instance === undefined ? {} : { instance: entry.instance }) });
     case 'memif':
       return vpp.memif.create({ ...all, ...need(entry.memif, 'memif') });
     case 'tap':
@@ -247,12 +265,50 @@ async function create(vpp: Vpp, entry: InterfaceEntry, settings: InterfaceSettin
   }
 }
 
+/** What makes an interface, and cannot be changed. */
+const making = ['kind', 'memif', 'tap', 'host', 'instance', 'vlan', 'tunnel', 'bond'] as const;
+
+/** Of that, what VPP does not tell. */
+const untold: Readonly<Record<string, readonly string[]>> = {
+  memif: ['secret', 'ringSize', 'bufferSize', 'rxQueues', 'txQueues', 'zeroCopy'],
+  tap: [
+    ...['hostMac', 'hostGateway4', 'hostGateway6', 'rxQueues', 'txQueues', 'gso', 'checksum', 'persist', 'attach'],
+    ...['coalesce', 'packed', 'inOrder'],
+  ],
+  tunnel: ['l3'],
+  bond: ['gso'],
+};
+
+/** An interface as it is to be compared with what is wanted: what VPP does not tell is taken to be so. */
+export function comparableInterface(held: InterfaceEntry, wanted: InterfaceEntry): InterfaceEntry {
+  // The number is in the name, as long as that is VPP's.
+  const all: Record<string, unknown> = { instance: wanted.instance, ...held };
+  for (const [part, names] of Object.entries(untold)) {
+    const [now, then] = [held, wanted].map((entry) => (entry as unknown as Record<string, object | undefined>)[part]);
+    if (now === undefined || then === undefined) continue;
+    all[part] = { ...Object.fromEntries(Object.entries(then).filter(([name]) => names.includes(name))), ...now };
+  }
+  return all as unknown as InterfaceEntry;
+}
+
+/**
+ * Looks whether an interface can be made as its entry says by changing it.
+ *
+ * @throws VppObjectError ERR_VPP_OBJECT_DIFFERS
+ */
+export function mustBeChangeable(name: string, differing: readonly string[]): void {
+  const fixed = making.filter((part) => differing.includes(part));
+  if (fixed.length === 0) return;
+  const problem = `its ${fixed.join(' and ')} cannot be changed; delete it (node-vpp del interface ${name}) and apply again`;
+  throw new VppObjectError('ERR_VPP_OBJECT_DIFFERS', `interface ${name}`, problem);
+}
+
 /** Makes an interface as its entry says. */
 export async function ensureInterface(vpp: Vpp, entry: InterfaceEntry): Promise<void> {
-  const { up, mac, mtu, addresses, table, tagRewrite, rxMode, promiscuous } = entry;
+  const { up, mac, mtu, addresses, table, tagRewrite } = entry;
   const unnumbered = entry.unnumbered === '' ? undefined : entry.unnumbered;
   const settings = Object.fromEntries(
-    Object.entries({ up, mac, mtu, addresses, table, tagRewrite, unnumbered, rxMode, promiscuous }).filter(
+    Object.entries({ up, mac, mtu, addresses, table, tagRewrite, unnumbered }).filter(
       ([, value]) => value !== undefined,
     ),
   ) as InterfaceSettings;
