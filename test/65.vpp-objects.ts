@@ -195,6 +195,7 @@ scenario('routes: one, several paths, all kinds, lookup', async (t, vpp) => {
     { prefix: '10.66.0.0/16', type: 'unreachable' },
     { prefix: '10.67.0.0/16', type: 'prohibit' },
     { prefix: '10.68.1.1/32', type: 'local' },
+    { prefix: '10.70.0.0/16', via: '10.60.1.2', resolveVia: 'attached' },
     { prefix: '2001:db8:61::/48', via: '2001:db8:60::2', interface: 'r-lan' },
     {
       prefix: '10.69.0.0/16',
@@ -289,6 +290,10 @@ scenario('a table is made what it should be, and nothing else is touched', async
     result: { added: 1, failed: 1, failures: [{ prefix: '20.1.0.0/16' }] },
   });
   t.match(await vpp.routes.get('20.2.0.0/16', { table: 50 }), { paths: [{ type: 'drop' }] });
+  t.match(await failure(vpp.routes.sync(5050, [{ prefix: '20.2.0.0/16', type: 'drop' }])), {
+    code: 'ERR_VPP_OBJECT_MISSING',
+    message: 'table 5050: VPP has no ip4 table 5050; vpp.tables.ensure({ id: 5050 }) makes it',
+  });
   const stop = new AbortController();
   const aborted = vpp.routes.sync(
     50,

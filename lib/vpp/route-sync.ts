@@ -269,6 +269,14 @@ export async function syncRoutes(
     throw error;
   }
 
+  for (const version of versions) {
+    if (families[version]!.desired.size === 0) continue;
+    if (await hasTable(core, table, version)) continue;
+    stop.abort();
+    const problem = `VPP has no ip${version} table ${table}; vpp.tables.ensure({ id: ${table} }) makes it`;
+    throw new VppObjectError('ERR_VPP_OBJECT_MISSING', `table ${table}`, problem);
+  }
+
   let compared = 0;
   for (const { version, batches } of dumps) {
     const part = families[version]!;
@@ -324,6 +332,13 @@ export async function syncRoutes(
   if (failed === 0) return result;
   const problem = `VPP refused ${failed} of ${total} changes; the first: ${failures[0]!.error.message}`;
   throw new VppSyncError(`table ${table}`, problem, result, { cause: failures[0]!.error });
+}
+
+/** Asked before a million routes are refused one by one. */
+async function hasTable(core: Core, id: number, version: 4 | 6): Promise<boolean> {
+  if (id === 0) return true;
+  const rows = await core.rows('ip_table_dump', {}, 'tables');
+  return rows.some(({ table }) => table.table_id === id && table.is_ip6 === (version === 6));
 }
 
 /** VPP's number for the source API. */

@@ -300,8 +300,9 @@ export class Routes {
    * `desired` may be a million routes: they are kept in some tens of bytes each, and may be made one by one by a
    * generator. Routes that differ are replaced, then missing ones are added, then the others deleted.
    *
-   * @throws VppObjectError ERR_VPP_OBJECT_REFUSED when VPP refused routes, after everything was tried; its `cause` is
+   * @throws VppSyncError ERR_VPP_OBJECT_REFUSED when VPP refused routes, after everything was tried; its `cause` is
    *   the first refusal and `result` says the rest
+   * @throws VppObjectError ERR_VPP_OBJECT_MISSING when there is no such table; nothing was sent
    */
   sync(table: number, desired: Iterable<Route> | AsyncIterable<Route>, options: SyncOptions = {}): Promise<SyncResult> {
     return syncRoutes(this.#core, this.#interfaces, table, desired, options);
