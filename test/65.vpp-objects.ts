@@ -757,6 +757,23 @@ vppScenario('what VPP refuses is said of the object', async (t, vpp) => {
   t.match(await failure(lan.setLinkMtu(1500)), { errorName: 'UNSUPPORTED', object: lan.toString() });
   t.equal((await lan.refresh()).linkMtu, 9000);
   t.match(await failure(vpp.bonds.removeMember(lan)), { errorName: 'INVALID_INTERFACE', object: lan.toString() });
+  t.match(await failure(vpp.loopbacks.create({ instance: Number(lan.name.slice(4)) })), {
+    message: /INVALID_REGISTRATION \(-31.*, as it does when there is one of this instance$/,
+  });
+  await lan.setUp();
+  const vlan = await vpp.subInterfaces.create(lan, { vlan: 10 });
+  t.match(await failure(vpp.subInterfaces.ensure(lan, { vlan: 10, id: 11 })), {
+    object: `sub-interface ${lan.name}.11`,
+    message: /UNSPECIFIED \(-1.*, as it does when another sub-interface takes these tags$/,
+  });
+  await vlan.delete();
+  const id = await vpp.bridges.create();
+  t.match(await failure(vpp.bridges.addMac(id, { mac: '02:00:00:00:00:01', interface: lan })), {
+    message: `MAC address 02:00:00:00:00:01 in bridge domain ${id}: cannot add it: VPP says INVALID_SW_IF_INDEX (-2`,
+  });
+  await vpp.bridges.delete(id);
+  t.match(await failure(vpp.crossConnects.connect(lan, lan)), { code: 'ERR_VPP_ARGUMENT_TYPE' });
+  t.match(await failure(vpp.acls.create({ tag: 'x', rules: ['permit tpc any -> any'] })), { code: 'ERR_VPP_RULE' });
   await vpp.tables.ensure({ id: 21 });
   const guest = await vpp.loopbacks.create({ unnumbered: lan });
   t.match(await failure(vpp.interfaces.adopt(guest, { table: 21 })), {

@@ -8,7 +8,7 @@
 
 import { normalizePrefix, parsePrefix } from '../net/index.js';
 import { ArgumentRangeError, VppObjectError } from '../errors.js';
-import { saysNoInterface, type Core, type Fields, type Request } from './core.js';
+import { explained, saysNoInterface, type Core, type Fields, type Request } from './core.js';
 import {
   rxModes,
   tagRewriteOps,
@@ -23,6 +23,7 @@ import type { InterfaceRef, Interfaces } from './interfaces.js';
 import type { ReplyOf } from '../api/schema/api-types.js';
 import type { NewestApi } from '../api/index.js';
 
+const UNSPECIFIED = -1;
 const UNEXPECTED_STATE = -74;
 
 /**
@@ -125,11 +126,8 @@ export class Interface {
     try {
       await this.request('sw_interface_set_flags', { flags }, up ? 'set it up' : 'set it down');
     } catch (error) {
-      // VPP says no more than -1 here.
-      if (!(error instanceof VppObjectError && error.retval === -1 && up && this.#info.kind === 'sub-interface'))
-        throw error;
-      const problem = 'cannot set it up: VPP says UNSPECIFIED (-1), as it does when the interface it is on is down';
-      throw new VppObjectError('ERR_VPP_OBJECT_REFUSED', this.toString(), problem, { cause: error.cause });
+      const isSub = up && this.#info.kind === 'sub-interface';
+      throw isSub ? explained(error, UNSPECIFIED, 'as it does when the interface it is on is down') : error;
     }
     this.#know({ adminUp: up });
   }
@@ -279,9 +277,7 @@ export class Interface {
     try {
       await this.#core.request('sw_interface_set_unnumbered', fields, this.toString(), doing);
     } catch (error) {
-      if (!(error instanceof VppObjectError) || error.retval !== UNEXPECTED_STATE) throw error;
-      const problem = `cannot ${doing}: VPP says UNEXPECTED_INTF_STATE (-74), as it does when they are in different tables`;
-      throw new VppObjectError('ERR_VPP_OBJECT_REFUSED', this.toString(), problem, { cause: error.cause });
+      throw explained(error, UNEXPECTED_STATE, 'as it does when they are in different tables');
     }
   }
 

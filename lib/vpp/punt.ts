@@ -5,11 +5,12 @@
 //           set punt socket …                               vpp.punt.registerSocket({ … })
 
 import { ArgumentTypeError, VppObjectError } from '../errors.js';
-import { NO_INDEX, type Core } from './core.js';
+import { explained, NO_INDEX, type Core } from './core.js';
 import type { InterfaceRef, Interfaces } from './interfaces.js';
 import { PathSets } from './path-sets.js';
 import { heldPath, wirePaths, type HeldPath, type ReceivedPath, type RoutePath } from './path.js';
 
+const UNSPECIFIED = -1;
 const protocols = { tcp: 6, udp: 17, sctp: 132 } as const;
 
 /** Packets to a port. */
@@ -82,13 +83,6 @@ const describe = (what: PuntWhat): string =>
       ? `punt of IP protocol ${what.ipProtocol}`
       : `punt of ${what.protocol} port ${what.port}`;
 
-/** VPP says no more than -1 here. */
-function explained(error: unknown, why: string): unknown {
-  if (!(error instanceof VppObjectError) || error.retval !== -1) return error;
-  const problem = `${error.message.slice(error.object.length + 2)}, ${why}`;
-  return new VppObjectError('ERR_VPP_OBJECT_REFUSED', error.object, problem, { cause: error.cause });
-}
-
 /**
  * `vpp.punt`
  *
@@ -129,7 +123,7 @@ export class Punt {
     try {
       await this.#core.request('set_punt', fields, describe(what), on ? 'set it' : 'take it back');
     } catch (error) {
-      throw explained(error, 'which takes ports of UDP, and of TCP all (65535) or none');
+      throw explained(error, UNSPECIFIED, 'which takes ports of UDP, and of TCP all (65535) or none');
     }
   }
 
@@ -167,6 +161,7 @@ export class Punt {
     } catch (error) {
       throw explained(
         error,
+        UNSPECIFIED,
         'which needs punt { socket <path> } in its start-up configuration, and takes ports of UDP',
       );
     }

@@ -376,6 +376,15 @@ export class StandIn {
         if ([...this.interfaces.values()].some((itf) => itf.interface_name === name))
           return { retval: -56, sw_if_index: NONE };
         const flags = f.sub_if_flags as number;
+        const isTaken = [...this.interfaces.values()].some(
+          (itf) =>
+            itf.type === 1 &&
+            itf.sup_sw_if_index === parent.sw_if_index &&
+            itf.sub_if_flags === flags &&
+            itf.sub_outer_vlan_id === f.outer_vlan_id &&
+            itf.sub_inner_vlan_id === f.inner_vlan_id,
+        );
+        if (isTaken) return { retval: -1, sw_if_index: NONE };
         return this.#created({
           ...{ interface_name: name, interface_dev_type: parent.interface_dev_type, type: 1 },
           ...{
@@ -634,6 +643,8 @@ export class StandIn {
     this.#on('l2fib_add_del', (f) => {
       const { is_add: add, ...row } = f;
       const key = `${f.bd_id} ${f.mac}`;
+      const members = (this.bridges.get(f.bd_id as number)?.sw_if_details ?? []) as Fields[];
+      if (add && !f.filter_mac && !members.some((one) => one.sw_if_index === f.sw_if_index)) return no(-2);
       if (add) this.macs.set(key, row as Fields);
       else if (!this.macs.delete(key)) return no(NO_SUCH_ENTRY);
       return ok;
