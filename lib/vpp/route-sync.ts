@@ -129,21 +129,21 @@ class Family {
     return kind === 'replaced' ? this.different : this.missing;
   }
 
-  /** Routes of a kind, in the order in which they were desired. */
-  *routes(kind: Kind, keep: ((prefix: string) => boolean) | undefined): Generator<[prefix: string, pathSet: number]> {
-    if (this.count(kind) === 0) return;
+  /** The messages for a kind, in the order in which the routes were desired. */
+  *changes(kind: Kind, table: number, sets: PathSets, keep: SyncOptions['keep']): Generator<RouteChange> {
     if (kind === 'deleted') {
       const { unwanted } = this;
       for (let at = 0; at < unwanted.end; at += 1) {
         const prefix = unwanted.prefix(at);
-        if (keep?.(prefix) !== true) yield [prefix, -1];
+        if (keep?.(prefix) !== true) yield routeChange(table, prefix, [], false);
       }
       return;
     }
     const { desired } = this;
     const wanted = kind === 'replaced' ? DIFFERENT : 0;
     for (let at = 0; at < desired.end; at += 1) {
-      if (desired.mark(at) === wanted) yield [desired.prefix(at), desired.pathSet(at)];
+      if (desired.mark(at) !== wanted) continue;
+      yield routeChange(table, desired.prefix(at), sets.wire(desired.pathSet(at)), true);
     }
   }
 }
@@ -296,29 +296,25 @@ export async function syncRoutes(
   let done = 0;
   const total = sum((part) => part.different + part.missing + part.unwanted.size);
   const tell = (answered: number): void => onProgress?.({ phase: 'sending', done: answered, total });
-  function* changes(kind: Kind): Generator<RouteChange> {
-    for (const part of all) {
-      for (const [prefix, pathSet] of part.routes(kind, keep)) {
-        yield routeChange(table, prefix, pathSet < 0 ? [] : sets.wire(pathSet), pathSet >= 0);
-      }
-    }
-  }
   for (const kind of kinds) {
-    if (sum((part) => part.count(kind)) === 0) continue;
-    if (dryRun) {
-      for (const _ of changes(kind)) counts[kind] += 1;
-      continue;
+    for (const part of all) {
+      if (part.count(kind) === 0) continue;
+      const changes = part.changes(kind, table, sets, keep);
+      if (dryRun) {
+        for (const _ of changes) counts[kind] += 1;
+        continue;
+      }
+      const before = done;
+      const run = await sendRoutes(core, changes, {
+        window,
+        signal,
+        onProgress: (answered) => tell(before + answered),
+      });
+      counts[kind] += run.succeeded;
+      failed += run.failed;
+      done += run.succeeded + run.failed;
+      failures.push(...run.failures.slice(0, MAX_FAILURES - failures.length));
     }
-    const before = done;
-    const run = await sendRoutes(core, changes(kind), {
-      window,
-      signal,
-      onProgress: (answered) => tell(before + answered),
-    });
-    counts[kind] = run.succeeded;
-    failed += run.failed;
-    done += run.succeeded + run.failed;
-    failures.push(...run.failures.slice(0, MAX_FAILURES - failures.length));
   }
   if (total === 0 && !dryRun) tell(0);
   const unchanged = sum((part) => part.same);
