@@ -913,6 +913,18 @@ void t.test('a pool spreads requests, keeps dumps apart, and orders what a sessi
     seen.map(({ index }) => index),
     [0, 1, 2, 3, 4, 5, 6, 7, 8, 9],
   );
+  seen.length = 0;
+  const waiting = pool.request('sw_interface_set_mtu', { sw_if_index: 99, mtu });
+  const items = Array.from({ length: 100 }, (_, n) => ({ sw_if_index: n, mtu }));
+  const report = await pool.requestMany('sw_interface_set_mtu', items, { window: 7 });
+  await waiting;
+  t.match(report, { succeeded: 100, failed: 0, resumeIndex: 100 });
+  t.strictSame(
+    seen.map(({ client, index }) => `${client} ${String(index)}`),
+    ['p-0 99', ...items.map((_, n) => `p-1 ${n}`)],
+    'in order, over the connection that had nothing to do',
+  );
+  t.match(await failure(pool.requestMany('sw_interface_dump' as 'control_ping', [])), { message: /use dump/ });
   await pool.close();
   t.equal(server.clients.length, 0);
 });

@@ -3,7 +3,7 @@
 
 import t, { type Test } from 'tap';
 import { spawn } from 'node:child_process';
-import { existsSync, writeFileSync } from 'node:fs';
+import { existsSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath, pathToFileURL } from 'node:url';
 import { setTimeout as sleep } from 'node:timers/promises';
@@ -25,8 +25,9 @@ import {
   type SyncProgress,
   type Vpp,
 } from 'node-vpp/vpp';
+import ts from 'typescript';
 import { failure, folder, until } from './support/api.js';
-import { sourcesBelow, testDocExamples } from './support/doc-examples.js';
+import { docExamples, sourcesBelow, testDocExamples } from './support/doc-examples.js';
 import { standIn, type StandIn } from './support/vpp-stand-in.js';
 import { Vpp as RealVpp } from './support/vpp.js';
 import { plugins, realVpp, stopRealVpp, targets, type Target } from './support/vpp-targets.js';
@@ -35,6 +36,10 @@ import type * as routeSetModule from '../lib/vpp/route-set.js';
 const root = fileURLToPath(new URL('../../..', import.meta.url));
 const inside = pathToFileURL(join(root, 'dist/vpp/route-set.js')).href;
 const { FamilyRoutes, scanPrefixInto } = (await import(inside)) as typeof routeSetModule;
+
+const docPages = ['', '-interfaces', '-routes', '-bridges', '-acl', '-nat', '-trace'].map(
+  (name) => `docs/vpp${name}.md`,
+);
 
 t.setTimeout(600_000);
 t.teardown(stopRealVpp);
@@ -190,6 +195,7 @@ scenario('routes: one, several paths, all kinds, lookup', async (t, vpp) => {
     { prefix: '10.66.0.0/16', type: 'unreachable' },
     { prefix: '10.67.0.0/16', type: 'prohibit' },
     { prefix: '10.68.1.1/32', type: 'local' },
+    { prefix: '10.70.0.0/16', via: '10.60.1.2', resolveVia: 'attached' },
     { prefix: '2001:db8:61::/48', via: '2001:db8:60::2', interface: 'r-lan' },
     {
       prefix: '10.69.0.0/16',
@@ -284,6 +290,10 @@ scenario('a table is made what it should be, and nothing else is touched', async
     result: { added: 1, failed: 1, failures: [{ prefix: '20.1.0.0/16' }] },
   });
   t.match(await vpp.routes.get('20.2.0.0/16', { table: 50 }), { paths: [{ type: 'drop' }] });
+  t.match(await failure(vpp.routes.sync(5050, [{ prefix: '20.2.0.0/16', type: 'drop' }])), {
+    code: 'ERR_VPP_OBJECT_MISSING',
+    message: 'table 5050: VPP has no ip4 table 5050; vpp.tables.ensure({ id: 5050 }) makes it',
+  });
   const stop = new AbortController();
   const aborted = vpp.routes.sync(
     50,
@@ -511,6 +521,18 @@ vppScenario('NAT44', async (t, vpp) => {
   t.equal(await vpp.nat44.ensureMapping(web), false);
   t.equal(await vpp.nat44.ensureMapping({ ...web, local: '10.0.0.10' }), true);
   t.match(await vpp.nat44.mappings(), [{ ...web, local: '10.0.0.10', table: 0 }]);
+  for (const taken of [
+    { ...web, tag: 'x' },
+    { ...web, tag: 'x', local: '10.0.0.10', externalPort: 81 },
+  ]) {
+    t.match(await failure(vpp.nat44.addMapping(taken)), {
+      code: 'ERR_VPP_OBJECT_REFUSED',
+      object: 'nat44 mapping x',
+      message: /VALUE_EXIST.*; in its way: the mapping 203\.0\.113\.1:80 -> 10\.0\.0\.10:8080; delete that first$/,
+    });
+  }
+  const self = { address: '203.0.113.1', protocol: 'tcp' as const, port: 80 };
+  t.match(await failure(vpp.nat44.addIdentity(self)), { message: /in its way: the mapping 203\.0\.113\.1:80/ });
   await vpp.nat44.deleteMapping({ ...web, local: '10.0.0.10' });
   const balancer = {
     ...{ external: '203.0.113.2', port: 443, protocol: 'tcp' as const, tag: 'lb' },
@@ -524,11 +546,49 @@ vppScenario('NAT44', async (t, vpp) => {
   const [held] = await vpp.nat44.balancers();
   t.match(held, { external: '203.0.113.2', port: 443, protocol: 'tcp' });
   t.equal(held!.backends.length, 3);
-  await vpp.nat44.deleteBalancer(held!);
+  t.match(await failure(vpp.nat44.addMapping({ ...web, external: '203.0.113.2', externalPort: 443 })), {
+    message: /in its way: the load-balanced mapping of 203\.0\.113\.2:443/,
+  });
+  const ports = async (): Promise<unknown[]> => {
+    const [one] = await vpp.nat44.balancers();
+    return one!.backends.map(({ address, weight }) => [address, weight]).sort();
+  };
+  t.equal(await vpp.nat44.ensureBalancer(balancer), true);
+  t.equal(await vpp.nat44.ensureBalancer(balancer), false);
+  t.strictSame(await ports(), [
+    ['10.0.0.1', 50],
+    ['10.0.0.2', 50],
+  ]);
+  const [first] = balancer.backends;
+  const others = { ...balancer, backends: [first!, { address: '10.0.0.4', port: 443, weight: 7 }] };
+  t.equal(await vpp.nat44.ensureBalancer(others), true);
+  t.equal(
+    await vpp.nat44.ensureBalancer({ ...others, backends: others.backends.map((one) => ({ ...one, weight: 9 })) }),
+    true,
+  );
+  t.strictSame(await ports(), [
+    ['10.0.0.1', 9],
+    ['10.0.0.4', 9],
+  ]);
+  t.equal(await vpp.nat44.ensureBalancer({ ...others, tag: 'other' }), true);
+  const [renamed] = await vpp.nat44.balancers();
+  t.equal(renamed!.tag, 'other');
+  await vpp.nat44.deleteBalancer(renamed!);
   const identity = { address: '203.0.113.3', protocol: 'udp' as const, port: 4500 };
   await vpp.nat44.addIdentity(identity);
   t.match(await vpp.nat44.identities(), [identity]);
-  await vpp.nat44.deleteIdentity(identity);
+  t.equal(await vpp.nat44.ensureIdentity(identity), false);
+  t.equal(await vpp.nat44.ensureIdentity({ ...identity, tag: 'named' }), true);
+  await vpp.nat44.deleteIdentity({ ...identity, tag: 'named' });
+  t.strictSame(await vpp.nat44.identities(), []);
+  t.match(await failure(vpp.nat44.ensurePool({ first: '203.0.113.3', last: '203.0.113.9', table: 7 })), {
+    code: 'ERR_VPP_OBJECT_DIFFERS',
+    message: 'nat44 pool address 203.0.113.3: it is of all tables, not of table 7; delete it from that pool first',
+  });
+  t.match(await failure(vpp.nat44.setOutput(wan)), {
+    code: 'ERR_VPP_OBJECT_DIFFERS',
+    message: /translated before routing or after it: setOutside\(…, false\) first/,
+  });
   await vpp.nat44.setTimeouts({ udp: 100 });
   await vpp.nat44.setForwarding(true);
   t.match(await vpp.nat44.config(), {
@@ -542,6 +602,7 @@ vppScenario('NAT44', async (t, vpp) => {
   await vpp.nat44.setOutside(wan, false);
   t.equal(await vpp.nat44.setOutput(wan), true);
   t.match(await vpp.nat44.interfaces(), [{ interfaceIndex: wan.index, output: true }]);
+  t.match(await failure(vpp.nat44.setInside(wan)), { message: /setOutput\(…, false\) first/ });
   await vpp.nat44.setOutput(wan, false);
   await vpp.nat44.disable();
   await vpp.nat44.disable();
@@ -621,11 +682,118 @@ vppScenario('ABF, l3 cross-connects, uRPF, punt', async (t, vpp) => {
   await vpp.urpf.set(lan, 'off');
   t.ok((await vpp.punt.reasons()).size > 0);
   await vpp.punt.setL4({ protocol: 'udp', port: 4500 });
-  await vpp.punt.setL4({ protocol: 'udp', port: 4500 }, false).catch(() => undefined);
-  await vpp.punt.redirect({ rx: wan, via: '10.20.0.9', interface: lan });
-  t.match(await vpp.punt.redirects(), [{ rxIndex: wan.index, paths: [{ via: '10.20.0.9', interface: lan.index }] }]);
+  await vpp.punt.setL4({ protocol: 'udp', port: 4500 }, false);
+  const redirect = { rx: wan, via: '10.20.0.9', interface: lan };
+  t.equal(await vpp.punt.ensureRedirect(redirect), true);
+  t.equal(await vpp.punt.ensureRedirect(redirect), false);
+  t.equal(await vpp.punt.ensureRedirect({ ...redirect, via: '10.20.0.8' }), true);
+  t.match(await vpp.punt.redirects(), [{ rxIndex: wan.index, paths: [{ via: '10.20.0.8', interface: lan.index }] }]);
+  t.equal(await vpp.punt.ensureRedirect({ via: '10.20.0.9', interface: lan }), true);
+  t.same((await vpp.punt.redirects()).map(({ rxIndex }) => rxIndex).sort(), [wan.index, undefined]);
+  await vpp.punt.deleteRedirect({});
   await vpp.punt.deleteRedirect({ rx: wan });
+  t.strictSame(await vpp.punt.redirects(), []);
   await gone(t, lan, wan);
+});
+
+vppScenario('punt sockets', async (t, vpp) => {
+  const [reason] = [...(await vpp.punt.reasons()).keys()];
+  const wanted = [
+    { protocol: 'udp' as const, port: 500, family: 'ip4' as const },
+    { protocol: 'udp' as const, port: 500, family: 'ip6' as const },
+    { ipProtocol: 89, family: 'ip4' as const },
+    { reason: reason! },
+  ];
+  for (const [n, what] of wanted.entries()) {
+    t.equal(await vpp.punt.ensureSocket(what, `/tmp/punt-${n}.sock`), true);
+    t.equal(await vpp.punt.ensureSocket(what, `/tmp/punt-${n}.sock`), false);
+  }
+  const held = await vpp.punt.sockets();
+  t.strictSame(
+    held.sort((a, b) => a.path.localeCompare(b.path)),
+    wanted.map((what, n) => ({ ...what, path: `/tmp/punt-${n}.sock` })),
+  );
+  t.equal(await vpp.punt.ensureSocket(wanted[0]!, '/tmp/punt-other.sock'), true);
+  t.equal((await vpp.punt.sockets()).length, 4, 'one socket for each');
+  t.match(await failure(vpp.punt.registerSocket({ reason: 'nothing' }, '/tmp/punt.sock')), {
+    code: 'ERR_VPP_OBJECT_MISSING',
+    message: new RegExp(`^punt of reason nothing: VPP has no such reason; it has .*${reason!}`),
+  });
+  t.match(await failure(vpp.punt.registerSocket({ reason: 9999 }, '/tmp/punt.sock')), {
+    code: 'ERR_VPP_OBJECT_MISSING',
+  });
+  const tcp = { protocol: 'tcp', port: 500 } as const;
+  t.match(await failure(vpp.punt.registerSocket(tcp, '/tmp/punt.sock')), {
+    message: /^punt of tcp port 500: cannot hand it to .*UNSPECIFIED \(-1.*takes ports of UDP$/,
+  });
+  t.match(await failure(vpp.punt.setL4(tcp)), { message: /cannot set it: .*takes ports of UDP, and of TCP all/ });
+  t.match(await failure(vpp.punt.setL4({ protocol: 'upd' as 'udp', port: 1 })), { code: 'ERR_VPP_ARGUMENT_TYPE' });
+  for (const what of wanted) await vpp.punt.deregisterSocket(what);
+  t.strictSame(await vpp.punt.sockets(), []);
+  await vpp.punt.deregisterSocket(wanted[0]!);
+});
+
+vppScenario('what VPP refuses is said of the object', async (t, vpp) => {
+  const [lan, wan] = [await vpp.loopbacks.create({ tag: 'lan' }), await vpp.loopbacks.create({ tag: 'wan' })];
+  await lan.ensureAddresses(['10.21.0.1/24', '2001:db8:21::1/64']);
+  for (const [itf, prefix, errorName] of [
+    [lan, '10.21.0.1/24', 'ADDRESS_IN_USE'],
+    [lan, '10.21.0.1/16', 'ADDRESS_IN_USE'],
+    [wan, '10.21.0.2/24', 'ADDRESS_IN_USE'],
+    [lan, '2001:db8:21::1/64', 'DUPLICATE_IF_ADDRESS'],
+    [wan, '2001:db8:21::2/64', 'DUPLICATE_IF_ADDRESS'],
+  ] as const) {
+    t.match(await failure(itf.addAddress(prefix)), {
+      code: 'ERR_VPP_OBJECT_REFUSED',
+      errorName,
+      message: `${itf.toString()}: cannot add the address ${prefix}: VPP says ${errorName}`,
+    });
+  }
+  await lan.addAddress('10.21.0.9/24');
+  t.strictSame(await lan.ensureAddresses(['10.21.0.1/24', '10.21.0.9/24', '2001:db8:21::1/64']), {
+    added: [],
+    deleted: [],
+  });
+  t.match(await failure(lan.setLinkMtu(1500)), { errorName: 'UNSUPPORTED', object: lan.toString() });
+  t.equal((await lan.refresh()).linkMtu, 9000);
+  t.match(await failure(vpp.bonds.removeMember(lan)), { errorName: 'INVALID_INTERFACE', object: lan.toString() });
+  t.match(await failure(vpp.loopbacks.create({ instance: Number(lan.name.slice(4)) })), {
+    message: /INVALID_REGISTRATION \(-31.*, as it does when there is one of this instance$/,
+  });
+  await lan.setUp();
+  const vlan = await vpp.subInterfaces.create(lan, { vlan: 10 });
+  t.match(await failure(vpp.subInterfaces.ensure(lan, { vlan: 10, id: 11 })), {
+    object: `sub-interface ${lan.name}.11`,
+    message: /UNSPECIFIED \(-1.*, as it does when another sub-interface takes these tags$/,
+  });
+  await vlan.delete();
+  const id = await vpp.bridges.create();
+  t.match(await failure(vpp.bridges.addMac(id, { mac: '02:00:00:00:00:01', interface: lan })), {
+    message: `MAC address 02:00:00:00:00:01 in bridge domain ${id}: cannot add it: VPP says INVALID_SW_IF_INDEX (-2`,
+  });
+  await vpp.bridges.delete(id);
+  t.match(await failure(vpp.crossConnects.connect(lan, lan)), { code: 'ERR_VPP_ARGUMENT_TYPE' });
+  t.match(await failure(vpp.acls.create({ tag: 'x', rules: ['permit tpc any -> any'] })), { code: 'ERR_VPP_RULE' });
+  await vpp.tables.ensure({ id: 21 });
+  const guest = await vpp.loopbacks.create({ unnumbered: lan });
+  t.match(await failure(vpp.interfaces.adopt(guest, { table: 21 })), {
+    message: `${guest.toString()}: cannot move it to table 21: it borrows the address of ${lan.toString()}, whose table`,
+  });
+  await wan.setTable(21);
+  t.match(await failure(guest.setUnnumbered(wan)), { message: /they are in different tables$/ });
+  await vpp.interfaces.adopt(guest, { table: 21, unnumbered: wan });
+  t.same([await guest.table(), await guest.unnumbered()], [{ ip4: 21, ip6: 21 }, wan]);
+  await guest.delete();
+  await wan.setTable(0);
+  await vpp.tables.delete(21);
+  const [one, two] = [await vpp.bonds.create({ mode: 'xor' }), await vpp.bonds.create({ mode: 'xor' })];
+  await vpp.bonds.addMember(one, wan);
+  t.match(await failure(vpp.bonds.ensureMember(two, wan)), {
+    code: 'ERR_VPP_OBJECT_REFUSED',
+    message: `${wan.toString()}: cannot make it a member of ${two.toString()}: VPP says VALUE_EXIST`,
+  });
+  await vpp.bonds.removeMember(wan);
+  await gone(t, one, two, lan, wan);
 });
 
 scenario('TAP interfaces', async (t, vpp, { real, partial }) => {
@@ -1050,11 +1218,10 @@ void t.test('many routes take some tens of bytes each', async (t) => {
 void t.test('the examples of the public members and pages run', async (t) => {
   // Examples open the VPP that VPP_SOCKET names.
   process.env.VPP_SOCKET = (await standIn(t)).server.path;
-  const pages = ['', '-interfaces', '-routes', '-bridges', '-acl', '-nat'].map((name) => `docs/vpp${name}.md`);
-  await testDocExamples(t, [...sourcesBelow('lib/vpp'), ...pages]);
+  await testDocExamples(t, [...sourcesBelow('lib/vpp'), ...docPages]);
   if (targets.at(-1)!.skip !== false) return;
   process.env.VPP_SOCKET = (await realVpp()).apiSocket;
-  await testDocExamples(t, pages);
+  await testDocExamples(t, docPages);
 });
 
 /** Runs a program of examples/; what it prints. */
@@ -1070,6 +1237,39 @@ function example(name: string, ...args: string[]): Promise<{ code: number | null
     child.on('close', (code) => resolve({ code, out }));
   });
 }
+
+void t.test('every public function is in an example that runs, and says what it is', (t) => {
+  const files = [...sourcesBelow('lib/vpp'), ...docPages];
+  const code = files.flatMap((file) => docExamples(file)).map((example) => example.code);
+  const examples = code.join('\n');
+  const index = readFileSync(join(root, 'lib/vpp/index.ts'), 'utf8');
+  let members = 0;
+  for (const file of sourcesBelow('lib/vpp')) {
+    const source = ts.createSourceFile(file, readFileSync(join(root, file), 'utf8'), ts.ScriptTarget.ES2022, true);
+    const all = index.includes(`export * from './${file.slice('lib/vpp/'.length, -3)}.js'`);
+    const check = (node: ts.Node, name: string): void => {
+      const [doc = ''] = ts.getJSDocCommentsAndTags(node).map((comment) => comment.getText());
+      if (/^\/\*\*\s+(\* )?For `?[A-Za-z]+/.test(doc)) return; // for other features
+      members += 1;
+      t.ok(new RegExp(`\\b${name}\\b`).test(examples), `${file}: no example has ${name}`);
+      if (!ts.isPropertyDeclaration(node)) t.not(doc, '', `${file}: ${name} says what it is`);
+    };
+    for (const node of source.statements) {
+      const isExported = ts.canHaveModifiers(node) && ts.getModifiers(node)?.[0]?.kind === ts.SyntaxKind.ExportKeyword;
+      if (!isExported || !(ts.isClassDeclaration(node) || ts.isFunctionDeclaration(node))) continue;
+      const name = node.name!.text;
+      if (!all && !new RegExp(`\\b${name}\\b`).test(index)) continue;
+      if (ts.isFunctionDeclaration(node)) check(node, name);
+      else {
+        for (const member of node.members) {
+          if (member.name !== undefined && ts.isIdentifier(member.name)) check(member, member.name.text);
+        }
+      }
+    }
+  }
+  t.ok(members > 150, `${members} of them`);
+  t.end();
+});
 
 void t.test('the programs of examples/ that configure VPP', async (t) => {
   const file = join(folder(t), 'table.txt');

@@ -6,7 +6,8 @@ import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { folder } from './support/api.js';
-import { realVpp, stopRealVpp, targets } from './support/vpp-targets.js';
+import { plugins, realVpp, stopRealVpp, targets } from './support/vpp-targets.js';
+import { Vpp } from './support/vpp.js';
 import { standIn } from './support/vpp-stand-in.js';
 
 const main = join(fileURLToPath(new URL('../../..', import.meta.url)), 'dist/cli/main.js');
@@ -133,6 +134,12 @@ abf:
     acl: web
     paths: [{ via: 198.51.100.9, interface: wan, weight: 2 }, { via: 10.3.0.9, interface: lan }]
     attachments: [{ interface: lan, priority: 10 }, { interface: wan, priority: 5 }]
+puntSockets:
+  - { protocol: udp, port: 500, path: /tmp/ike.sock }
+  - { ipProtocol: 89, family: ip6, path: /tmp/ospf.sock }
+puntRedirects:
+  - { paths: [{ via: 10.3.0.9, interface: lan }] }
+  - { rx: wan, paths: [{ via: 10.3.0.9, interface: lan }] }
 nat44:
   inside: [lan, guests]
   output: [wan]
@@ -162,7 +169,7 @@ void t.test('a file is applied, and then there is no difference', async (t) => {
       t.match(first.out, /^\+ tables ip4 5\n/);
       const applied = await run('config', 'apply', path, ...at);
       t.equal(applied.code, 0, applied.err);
-      t.match(applied.out, /23 changes/);
+      t.match(applied.out, /27 changes/);
       const none = await run('config', 'diff', path, ...at);
       t.strictSame([none.code, none.out, none.err], [0, '', '']);
       const dump = join(folder(t), 'dump.yaml');
@@ -198,6 +205,10 @@ const edits: readonly (readonly [from: string | RegExp, to: string])[] = [
   ['guests, paths: [{ via: 10.3.0.9', 'guests, paths: [{ via: 10.3.0.8'],
   [', weight: 2 }', ', weight: 3 }'],
   ['{ interface: wan, priority: 5 }', '{ interface: port, priority: 7 }'],
+  ['/tmp/ike.sock', '/tmp/ike2.sock'],
+  ['ipProtocol: 89', 'ipProtocol: 88'],
+  ['- { paths: [{ via: 10.3.0.9', '- { paths: [{ via: 10.3.0.8'],
+  ['- { rx: wan,', '- { rx: port,'],
   ['last: 203.0.113.3', 'last: 203.0.113.2'],
   ['forwarding: true', 'forwarding: false'],
   ['udp: 200', 'icmp: 30'],
@@ -207,7 +218,10 @@ const edits: readonly (readonly [from: string | RegExp, to: string])[] = [
   ['inside: [lan, guests]', 'inside: [guests]\n  outside: [lan]'],
   [/ {2}identities: .*/, ''],
 ];
-const extras = ['urpf', 'proxyArpRanges', 'proxyArpInterfaces', 'proxyNd', 'routerAdvertisements', 'l3xc', 'abf'];
+const extras = [
+  ...['urpf', 'proxyArpRanges', 'proxyArpInterfaces', 'proxyNd', 'routerAdvertisements', 'l3xc', 'abf'],
+  ...['puntSockets', 'puntRedirects'],
+];
 
 void t.test('what differs is changed, and what only VPP has waits for --prune', async (t) => {
   for (const [name, socket] of await sockets(t)) {
@@ -234,6 +248,8 @@ void t.test('what differs is changed, and what only VPP has waits for --prune', 
       const beside = [
         '- proxyArpRanges 10.3.0.100-10.3.0.120 in 0',
         '- proxyNd 2001:db8:3::99 on lan',
+        '- puntSockets protocol 89 ip6',
+        '- puntRedirects wan ip4',
         '- nat44 nat44: pools 203.0.113.3, inside lan',
       ];
       t.strictSame(
@@ -246,6 +262,10 @@ void t.test('what differs is changed, and what only VPP has waits for --prune', 
           '~ routerAdvertisements lan: managed, lifetimeSeconds, prefixes',
           '~ l3xc guests ip4: paths',
           '~ abf 1: paths, attachments',
+          '~ puntSockets udp 500 ip4: path',
+          '+ puntSockets protocol 88 ip6',
+          '~ puntRedirects all ip4: paths',
+          '+ puntRedirects port ip4',
           '~ nat44 nat44: mappings, outside, timeouts, forwarding',
           ...beside,
         ].sort(),
@@ -273,6 +293,130 @@ void t.test('what differs is changed, and what only VPP has waits for --prune', 
       );
       await good('apply', '--prune');
       t.strictSame(await diff(), [], 'all of it is gone');
+    });
+  }
+});
+
+void t.test('what takes the place of something needs no --prune', async (t) => {
+  for (const [name, socket] of await sockets(t)) {
+    await t.test(name, async (t) => {
+      const path = join(folder(t), 'config.yaml');
+      const at = ['-s', socket, '--timeout', '30'];
+      const apply = async (text: string, ...more: string[]): Promise<string[]> => {
+        writeFileSync(path, text);
+        const { code, out, err } = await run('config', 'apply', path, ...more, ...at);
+        t.equal(code, 0, err);
+        t.strictSame((await run('config', 'diff', path, ...at)).out, '', 'as the file says');
+        return out.split('\n').filter((line) => line !== '');
+      };
+      const tcp = (port: number): string => `external: 203.0.113.1, externalPort: ${port}, protocol: tcp`;
+      const backends = '[{ address: 10.0.0.1, port: 80, weight: 50 }, { address: 10.0.0.2, port: 80, weight: 50 }]';
+      await apply(`
+tables: [{ id: 6, family: ip4 }]
+interfaces: [{ name: a, kind: loopback, instance: 21 }, { name: b, kind: loopback, instance: 22 }]
+nat44:
+  inside: [a]
+  output: [b]
+  pools: [{ first: 203.0.113.1, last: 203.0.113.4 }]
+  mappings:
+    - { local: 10.0.0.9, localPort: 80, ${tcp(80)} }
+    - { local: 10.0.0.9, localPort: 81, ${tcp(81)} }
+  balancers: [{ external: 203.0.113.2, port: 443, protocol: tcp, backends: ${backends} }]
+  identities: [{ address: 203.0.113.3, protocol: udp, port: 4500 }]
+`);
+      const changed = await apply(`
+nat44:
+  inside: [b]
+  output: [a]
+  pools: [{ first: 203.0.113.1, last: 203.0.113.2, table: 6 }, { first: 203.0.113.3, last: 203.0.113.4 }]
+  mappings:
+    - { local: 10.0.0.9, localPort: 81, ${tcp(82)} }
+    - { local: 10.0.0.9, localPort: 443, external: 203.0.113.2, externalPort: 443, protocol: tcp }
+    - { local: 10.0.0.7, localPort: 4500, external: 203.0.113.3, externalPort: 4500, protocol: udp }
+  balancers: [{ external: 203.0.113.1, port: 80, protocol: tcp, backends: ${backends} }]
+  identities: []
+`);
+      t.strictSame(changed, ['~ nat44 nat44: mappings, balancers, pools, inside, output', '1 changes']);
+      const lists = ['inside', 'output', 'pools', 'mappings', 'balancers', 'identities'];
+      await apply(
+        `tables: []\ninterfaces: []\nnat44: { ${lists.map((list) => `${list}: []`).join(', ')} }\n`,
+        '--prune',
+      );
+    });
+  }
+});
+
+// Beside `file`: every kind of interface, written in no order.
+const more = `
+  - { name: q, kind: vlan, vlan: { parent: bnd, vlan: 7, innerVlan: 8, dot1ad: true, exactMatch: true }, tagRewrite: { op: pop-2 } }
+  - { name: bnd, kind: bond, bond: { id: 2, mode: lacp, loadBalance: l34 }, members: [{ interface: port2, longTimeout: true }, port1], up: true }
+  - { name: un, kind: loopback, instance: 41, up: true, unnumbered: lan, mtu: { l3: 1500, ip6: 1400 } }
+  - { name: port1, kind: loopback, instance: 43 }
+  - { name: port2, kind: loopback, instance: 44, mac: '02:fe:00:00:00:44' }
+  - { name: mixed, kind: loopback, instance: 42, addresses: [10.77.0.1/24], table: 5 }
+  - { name: irb, kind: bvi, instance: 3, addresses: [10.78.0.1/24] }
+  - { name: one, kind: loopback, instance: 45, table: { ip4: 5 } }
+  - { name: m1, kind: memif, memif: { socket: /tmp/node-vpp-rt.sock, id: 3, role: client, mode: ip }, up: true, addresses: [10.99.0.1/30] }
+  - { name: gr, kind: gre, tunnel: { source: 10.3.0.1, destination: 10.3.0.7, type: erspan, sessionId: 3 }, up: true }
+  - { name: ge, kind: geneve, tunnel: { source: 10.3.0.1, destination: 10.3.0.8, vni: 9 } }
+  - { name: ii, kind: ipip, tunnel: { source: 10.3.0.1, destination: 10.3.0.9, dscp: 10 } }
+bridges:`;
+
+void t.test('what was dumped makes another VPP the same', async (t) => {
+  const pairs = [['stand-in', (await standIn(t)).server.path, (await standIn(t)).server.path]];
+  if (targets.at(-1)!.skip === false) {
+    const at = folder(t);
+    const start = (name: string): Promise<Vpp> =>
+      Vpp.start({ plugins, config: `punt { socket ${join(at, name)} }`, heap: '256M' });
+    const [one, other] = [await start('one'), await start('other')];
+    t.teardown(() => Promise.all([one.stop(), other.stop()]));
+    pairs.push(['VPP', one.apiSocket, other.apiSocket]);
+  }
+  for (const [name, one, other] of pairs) {
+    await t.test(name!, async (t) => {
+      const path = join(folder(t), 'config.yaml');
+      const good = async (socket: string, ...args: string[]): Promise<string> => {
+        const { code, out, err } = await run('config', ...args, '-s', socket, '--timeout', '30');
+        t.equal(code, 0, `${args.join(' ')} ${err}`);
+        return out;
+      };
+      writeFileSync(path, file.replace('\nbridges:', more));
+      t.match(await good(one!, 'apply', path), /39 changes/);
+      t.equal(await good(one!, 'diff', path), '');
+      const dump = await good(one!, 'dump');
+      for (const part of [
+        /name: q[^]*innerVlan: 8[^]*dot1ad: true/,
+        /members:\n *- port1\n *- interface: port2\n *longTimeout: true/,
+        /unnumbered: lan/,
+        /ip6: 1400/,
+        /name: one[^-]*table:\n *ip4: 5\n *ip6: 0/,
+        /type: erspan\n *sessionId: 3/,
+        /dscp: 10/,
+      ])
+        t.match(dump, part);
+      writeFileSync(path, dump);
+      await good(other!, 'apply', path);
+      t.equal(await good(other!, 'diff', path), '');
+      // VPP counts these down.
+      const still = (text: string): string => text.replace(/((valid|preferred)Seconds): \d+/g, '$1');
+      t.equal(still(await good(other!, 'dump')), still(dump));
+      const memif = '{ socket: /tmp/node-vpp-rt.sock, id: 3, role: client, mode: ip, ringSize: 512, secret: hush }';
+      writeFileSync(path, `interfaces: [{ name: m1, kind: memif, memif: ${memif} }]\n`);
+      t.notMatch((await run('config', 'diff', path, '-s', other!)).out, /m1/, 'what VPP does not tell');
+      writeFileSync(
+        path,
+        `interfaces: [{ name: m1, kind: memif, memif: ${memif.replace('id: 3', 'id: 4')} }, { name: x, kind: loopback }]\n`,
+      );
+      const refused = await run('config', 'apply', path, '-s', other!);
+      t.equal(refused.code, 1);
+      t.match(
+        refused.err,
+        /^node-vpp: interface m1: its memif cannot be changed; delete it \(node-vpp del interface m1\)/,
+      );
+      t.match((await run('config', 'diff', path, '-s', other!)).out, /\+ interfaces x/, 'and nothing was changed');
+      writeFileSync(path, 'interfaces: [{ name: un, kind: loopback, unnumbered: "" }]\nbridges: []\n');
+      t.match(await good(other!, 'apply', path), /~ interfaces un: unnumbered/);
+      t.notMatch(await good(other!, 'dump'), /unnumbered/);
     });
   }
 });
@@ -329,6 +473,18 @@ void t.test('a file that is none is refused in one line', async (t) => {
     ['urpf: [{ mode: strict }]', /lacks what names it/],
     ['l3xc: [{ interface: a, paths: [] }, { interface: a, family: ip4, paths: [] }]', /has a ip4 twice/],
     ['interfaces: [{ kind: loopback }]', /lacks what names it/],
+    [
+      'interfaces: [{ name: a, kind: loopback, adress: 1 }]',
+      /"adress" is nothing of interfaces \(name, kind, .*addresses/,
+    ],
+    [
+      'interfaces: [{ name: a, kind: memif, memif: { sokcet: b } }]',
+      /"sokcet" is nothing of interfaces\.memif \(socket/,
+    ],
+    ['routes: [{ prefix: 10.0.0.0/8, paths: [{ gw: 10.0.0.1 }] }]', /"gw" is nothing of routes\.paths \(via/],
+    ['routes: [{ prefix: 10.0.0.0/33, paths: [] }]', /routes: .*10\.0\.0\.0\/33/],
+    ['routes: [{ prefix: 10.1.0.0/8, paths: [] }, { prefix: 10.2.0.0/8, paths: [] }]', /has 10\.0\.0\.0\/8 in 0 twice/],
+    ['nat44: { mappings: [{ locale: a }] }', /"locale" is nothing of nat44\.mappings/],
     ['interfaces: [{ name: a, kind: loopback }, { name: a, kind: tap }]', /has a twice/],
     ['a: [', /flow|expected|end/i],
   ] as const) {

@@ -1,6 +1,6 @@
 // Several connections with one face.
 //
-//   requests  -> the connection with the fewest requests in flight or waiting
+//   requests  -> the connection with the fewest requests in flight or waiting; all of one requestMany to the same
 //   dumps     -> the last connection, apart from requests (with one connection: that one)
 //   events    -> the first connection
 //   session() -> one connection for one caller: his requests are carried out in the order he makes them
@@ -13,6 +13,7 @@ import { connect, type Connection } from './connection.js';
 import type { DumpOptions, DumpStream } from './dump.js';
 import type { EventOptions, EventStream } from './events.js';
 import type { Fields } from './exchange.js';
+import type { ManyOptions, ManyReport } from './many.js';
 import type { ConnectOptions, ConnectionStats } from './options.js';
 import type {
   ApiTypes,
@@ -34,6 +35,11 @@ export interface PoolOptions extends ConnectOptions {
 /** The face of a client without its types, which the pool's own overloads have checked already. */
 interface Untyped {
   request(name: string, fields?: object, options?: RequestOptions): Promise<unknown>;
+  requestMany(
+    name: string,
+    items: Iterable<object> | AsyncIterable<object>,
+    options?: ManyOptions,
+  ): Promise<ManyReport>;
   dump(name: string, fields?: object, options?: DumpOptions): DumpStream<never>;
   on(name: string, options?: EventOptions): EventStream<never>;
 }
@@ -62,6 +68,25 @@ export class Pool<A extends ApiTypes = NewestApi> implements VppClient<A> {
   ): Promise<Record<string, unknown>>;
   request(name: string, fields?: object, options?: RequestOptions): Promise<unknown> {
     return (this.#leastLoaded() as unknown as Untyped).request(name, fields, options);
+  }
+
+  /** As `Connection.requestMany`, over one connection: VPP carries the items out in their order. */
+  requestMany<N extends RequestName<A>>(
+    name: N,
+    items: Iterable<FieldsOf<A, N>> | AsyncIterable<FieldsOf<A, N>>,
+    options?: ManyOptions,
+  ): Promise<ManyReport>;
+  requestMany<N extends string>(
+    name: Unknown<N, RequestName<A>>,
+    items: Iterable<Fields> | AsyncIterable<Fields>,
+    options?: ManyOptions,
+  ): Promise<ManyReport>;
+  requestMany(
+    name: string,
+    items: Iterable<object> | AsyncIterable<object>,
+    options?: ManyOptions,
+  ): Promise<ManyReport> {
+    return (this.#leastLoaded() as unknown as Untyped).requestMany(name, items, options);
   }
 
   dump<N extends DumpName<A>>(

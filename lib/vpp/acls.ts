@@ -92,14 +92,14 @@ export class Acls {
       typeof ref === 'number' ? index === ref : tag === ref,
     );
     if (found.length > 1) {
-      const problem = `${found.length} ACLs have this tag: ${found.map(({ index }) => index).join(', ')}`;
+      const problem = `${found.length} ACLs have this tag: ${found.map(({ index }) => index).join(', ')}; give the number`;
       throw new VppObjectError('ERR_VPP_OBJECT_AMBIGUOUS', `ACL ${ref}`, problem);
     }
     return found[0];
   }
 
-  /** Makes an ACL; its index. */
-  create(options: AclOptions): Promise<number> {
+  /** Makes an ACL; its index. VPP takes a tag that another one has: `ensure` looks. */
+  async create(options: AclOptions): Promise<number> {
     return this.#put(NO_INDEX, options.tag, parseAclRules(options.rules), 'create it');
   }
 

@@ -67,6 +67,7 @@ export interface BondInfo {
  * assert.equal(await vpp.bonds.ensure({ tag: 'doc-uplink', mode: 'lacp' }), bond);
  * assert.deepEqual((await vpp.bonds.list()).map(({ mode, members }) => [mode, members]), [['lacp', 0]]);
  * assert.deepEqual(await vpp.bonds.members(bond), []);
+ * assert.deepEqual(await vpp.bonds.lacp(), []);
  * await bond.delete();
  * await vpp.close();
  * ```
@@ -225,7 +226,7 @@ export class Bonds {
   /**
    * Takes a member out of the bond it is in.
    *
-   * @throws VppObjectError ERR_VPP_OBJECT_MISSING when there is no such interface
+   * @throws VppObjectError ERR_VPP_OBJECT_MISSING when there is no such interface; ERR_VPP_OBJECT_REFUSED when it is in none
    */
   async removeMember(member: InterfaceRef): Promise<void> {
     const itf = await this.#interfaces.get(member);

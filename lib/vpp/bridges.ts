@@ -8,7 +8,7 @@
 
 import { normalizeIp, normalizeMac } from '../net/index.js';
 import { ArgumentTypeError, VppObjectError } from '../errors.js';
-import { NO_INDEX, type Core, type RowOf } from './core.js';
+import { explained, NO_INDEX, type Core, type RowOf } from './core.js';
 import type { InterfaceRef, Interfaces } from './interfaces.js';
 
 /** What a bridge domain does. */
@@ -87,6 +87,8 @@ export interface MacInfo {
 /** A bridge domain by its number or tag. */
 export type BridgeRef = number | string;
 
+/** Of a MAC address, INVALID_SW_IF_INDEX. */
+const NO_MEMBER = -2;
 const flagBits: Readonly<Record<keyof BridgeFlags, number>> = {
   learn: 1,
   forward: 2,
@@ -396,7 +398,11 @@ export class Bridges {
       bvi_mac: false,
     };
     const object = `MAC address ${mac} in bridge domain ${ref}`;
-    await this.#core.request('l2fib_add_del', fields, object, isAdd ? 'add it' : 'delete it');
+    try {
+      await this.#core.request('l2fib_add_del', fields, object, isAdd ? 'add it' : 'delete it');
+    } catch (error) {
+      throw on === undefined ? error : explained(error, NO_MEMBER, `as it does when ${on.toString()} is no member`);
+    }
   }
 
   /** Forgets what was learnt: in one bridge domain, or all. */

@@ -122,6 +122,13 @@ export function failure(error: unknown, object: string, doing: string): unknown 
   return new VppObjectError('ERR_VPP_OBJECT_REFUSED', object, `cannot ${doing}: ${said(error)}`, { cause: error });
 }
 
+/** The same refusal, with what VPP means by this number in this place. */
+export function explained(error: unknown, retval: number, why: string): unknown {
+  if (!(error instanceof VppObjectError) || error.retval !== retval) return error;
+  const problem = `${error.message.slice(error.object.length + 2)}, ${why}`;
+  return new VppObjectError('ERR_VPP_OBJECT_REFUSED', error.object, problem, { cause: error.cause });
+}
+
 /** Whether VPP refused because there is no interface of that index. */
 export function saysNoInterface(error: unknown): boolean {
   return error instanceof VppObjectError && error.retval === INVALID_SW_IF_INDEX;

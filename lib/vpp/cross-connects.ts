@@ -3,6 +3,7 @@
 //   vppctl: set interface l2 xconnect tap0 memif0/0            vpp.crossConnects.connect('tap0', 'memif0/0')
 //           set interface span tap0 destination tap1 both      vpp.spans.set('tap0', 'tap1', 'both')
 
+import { ArgumentTypeError } from '../errors.js';
 import type { Core } from './core.js';
 import type { InterfaceRef, Interfaces } from './interfaces.js';
 
@@ -48,7 +49,11 @@ export class CrossConnects {
     return rows.map((row) => ({ rxIndex: row.rx_sw_if_index, txIndex: row.tx_sw_if_index }));
   }
 
-  /** Connects two interfaces in both directions. */
+  /**
+   * Connects two interfaces in both directions.
+   *
+   * @throws ArgumentTypeError for one interface: VPP would take it, and send its packets back
+   */
   async connect(a: InterfaceRef, b: InterfaceRef): Promise<void> {
     await this.set(a, b);
     await this.set(b, a);
@@ -78,6 +83,7 @@ export class CrossConnects {
 
   async #set(rx: InterfaceRef, tx: InterfaceRef, enable: boolean): Promise<void> {
     const [from, to] = [await this.#interfaces.get(rx), await this.#interfaces.get(tx)];
+    if (enable && from === to) throw new ArgumentTypeError(`${from.toString()}: it cannot be connected to itself`);
     const fields = { rx_sw_if_index: from.index, tx_sw_if_index: to.index, enable };
     const doing = `${enable ? 'connect it to' : 'take it apart from'} ${to.toString()}`;
     await this.#core.request('sw_interface_set_l2_xconnect', fields, from.toString(), doing);

@@ -17,11 +17,18 @@ export * from './bridges.js';
 export * from './cross-connects.js';
 export * from './geneve.js';
 export * from './gre.js';
-export { type InterfaceInfo, type SubInterfaceInfo, type TagRewrite } from './interface-info.js';
+export {
+  type InterfaceInfo,
+  type Mtu,
+  type QueuePlacement,
+  type RxMode,
+  type SubInterfaceInfo,
+  type TagRewrite,
+} from './interface-info.js';
 export { type InterfaceSettings } from './interface-settings.js';
 export { InterfaceWatch, type InterfaceChange } from './interface-watch.js';
 export { type CounterOptions, type InterfaceCounters } from './interface-counters.js';
-export { Interface, type Mtu, type QueuePlacement, type RxMode } from './interface.js';
+export { Interface } from './interface.js';
 export { Interfaces, type CountedInterface, type InterfaceRef } from './interfaces.js';
 export * from './ipip.js';
 export * from './l3xc.js';

@@ -40,6 +40,26 @@ export interface TagRewrite {
   readonly tag2?: number;
 }
 
+/** How a queue is served. */
+export type RxMode = 'polling' | 'interrupt' | 'adaptive' | 'default';
+export const rxModes = ['unknown', 'polling', 'interrupt', 'adaptive', 'default'] as const;
+
+/** Which thread serves a queue. */
+export interface QueuePlacement {
+  readonly queue: number;
+  /** Worker, from 0; `main` for the main thread. */
+  readonly worker: number | 'main';
+  readonly mode: RxMode | 'unknown';
+}
+
+/** Longest packets, bytes; 0 for a protocol means: as `l3`. */
+export interface Mtu {
+  l3?: number;
+  ip4?: number;
+  ip6?: number;
+  mpls?: number;
+}
+
 /** An interface as it was when VPP was last asked. */
 export interface InterfaceInfo {
   /** sw_if_index. */

@@ -1,9 +1,10 @@
 // What any interface may be given, whatever its kind: as part of `create…`, and as what `ensure…` makes true.
 
-import type { Interface, Mtu, RxMode } from './interface.js';
-import type { TagRewrite } from './interface-info.js';
+import { isIpv6 } from '../net/index.js';
+import { VppObjectError } from '../errors.js';
+import type { Interface } from './interface.js';
+import type { Mtu, RxMode, TagRewrite } from './interface-info.js';
 import type { InterfaceRef } from './interfaces.js';
-import { isIp6Prefix } from './interface.js';
 
 /** Settings of an interface. What is left out stays as it is. */
 export interface InterfaceSettings {
@@ -16,14 +17,16 @@ export interface InterfaceSettings {
   mtu?: number | Mtu;
   /** Exactly these addresses: others are deleted. */
   addresses?: readonly string[];
-  /** VRF table, for the families it has addresses of, and both when it has none. */
-  table?: number;
+  /** VRF table, for the families it has addresses of, and both when it has none; or a table for each family. */
+  table?: number | { readonly ip4?: number; readonly ip6?: number };
   /** Borrow the address of this interface. */
   unnumbered?: InterfaceRef;
   rxMode?: RxMode;
   promiscuous?: boolean;
   tagRewrite?: TagRewrite;
 }
+
+const isIp6Prefix = (prefix: string): boolean => isIpv6(prefix.split('/')[0]);
 
 /** The families that addresses are of. */
 function familiesOf(addresses: readonly string[] | undefined): ('ip4' | 'ip6')[] {
@@ -34,15 +37,29 @@ function familiesOf(addresses: readonly string[] | undefined): ('ip4' | 'ip6')[]
   return families;
 }
 
-async function moveTo(itf: Interface, table: number, addresses: readonly string[] | undefined): Promise<void> {
+const ADDRESS_FOUND = -114;
+
+/** VPP refuses to move an interface that has addresses of the family, its own or another's. */
+async function moveTo(itf: Interface, { table: wanted, addresses, unnumbered }: InterfaceSettings): Promise<void> {
   const now = await itf.table();
-  for (const family of familiesOf(addresses)) {
-    if (now[family] === table) continue;
-    // VPP refuses to move an interface that has addresses of the family.
+  for (const family of typeof wanted === 'object' ? (['ip4', 'ip6'] as const) : familiesOf(addresses)) {
+    const table = typeof wanted === 'object' ? wanted[family] : wanted;
+    if (table === undefined || now[family] === table) continue;
     for (const prefix of await itf.addresses()) {
       if (isIp6Prefix(prefix) === (family === 'ip6') && !prefix.startsWith('fe80:')) await itf.deleteAddress(prefix);
     }
-    await itf.setTable(table, family);
+    try {
+      await itf.setTable(table, family);
+    } catch (error) {
+      const lender = error instanceof VppObjectError && error.retval === ADDRESS_FOUND && (await itf.unnumbered());
+      if (!(lender instanceof Object)) throw error;
+      if (unnumbered === undefined) {
+        const problem = `cannot move it to table ${table}: it borrows the address of ${lender.toString()}, whose table it has to be in`;
+        throw new VppObjectError('ERR_VPP_OBJECT_REFUSED', itf.toString(), problem, { cause: error });
+      }
+      await itf.setUnnumbered(undefined);
+      await itf.setTable(table, family);
+    }
   }
 }
 
@@ -75,7 +92,7 @@ export async function applySettings(itf: Interface, settings: InterfaceSettings)
   if (settings.tagRewrite !== undefined && !sameRewrite(itf, settings.tagRewrite)) {
     await itf.setTagRewrite(settings.tagRewrite);
   }
-  if (settings.table !== undefined) await moveTo(itf, settings.table, settings.addresses);
+  if (settings.table !== undefined) await moveTo(itf, settings);
   if (settings.addresses !== undefined) await itf.ensureAddresses(settings.addresses);
   if (settings.unnumbered !== undefined) await itf.setUnnumbered(settings.unnumbered);
   if (settings.promiscuous !== undefined) await itf.setPromiscuous(settings.promiscuous);

@@ -6,7 +6,28 @@ import type { Interface } from './interface.js';
 export type InterfaceChange =
   { readonly type: 'added' | 'changed' | 'deleted'; readonly interface: Interface } | { readonly type: 'restarted' };
 
-/** See above; from `vpp.interfaces.watch()`. */
+/**
+ * See above; from `vpp.interfaces.watch()`.
+ *
+ * @example
+ * ```ts
+ * import assert from 'node:assert/strict';
+ * import { openVpp } from 'node-vpp/vpp';
+ *
+ * const vpp = await openVpp({ socket: process.env.VPP_SOCKET ?? '/run/vpp/api.sock' });
+ * const watch = vpp.interfaces.watch();
+ * const lan = await vpp.loopbacks.create({ tag: 'doc-next' });
+ * const first = await watch.next();
+ * assert.equal(first.done === true ? undefined : first.value.type, 'added');
+ * await lan.delete();
+ * watch.end();
+ * const types: string[] = [];
+ * for await (const change of watch) types.push(change.type);
+ * assert.equal(types.at(-1), 'deleted', 'what has come before the end can still be taken');
+ * assert.equal((await watch.return()).done, true);
+ * await vpp.close();
+ * ```
+ */
 export class InterfaceWatch implements AsyncIterableIterator<InterfaceChange> {
   readonly #changes: InterfaceChange[] = [];
   readonly #onEnd: () => void;

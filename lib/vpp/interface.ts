@@ -6,34 +6,25 @@
 //
 // What it knows (`info`) is as of the last answer or event; `refresh()` asks again.
 
-import { isIpv6, normalizePrefix, parsePrefix } from '../net/index.js';
+import { normalizePrefix, parsePrefix } from '../net/index.js';
 import { ArgumentRangeError, VppObjectError } from '../errors.js';
-import { NO_INDEX, saysNoInterface, type Core, type Fields, type Request } from './core.js';
-import { tagRewriteOps, type InterfaceInfo, type TagRewrite } from './interface-info.js';
+import { explained, saysNoInterface, type Core, type Fields, type Request } from './core.js';
+import {
+  rxModes,
+  tagRewriteOps,
+  type InterfaceInfo,
+  type Mtu,
+  type QueuePlacement,
+  type RxMode,
+  type TagRewrite,
+} from './interface-info.js';
 import type { InterfaceCounters } from './interface-counters.js';
 import type { InterfaceRef, Interfaces } from './interfaces.js';
 import type { ReplyOf } from '../api/schema/api-types.js';
 import type { NewestApi } from '../api/index.js';
 
-/** How a queue is served. */
-export type RxMode = 'polling' | 'interrupt' | 'adaptive' | 'default';
-const rxModes = ['unknown', 'polling', 'interrupt', 'adaptive', 'default'] as const;
-
-/** Which thread serves a queue. */
-export interface QueuePlacement {
-  readonly queue: number;
-  /** Worker, from 0; `main` for the main thread. */
-  readonly worker: number | 'main';
-  readonly mode: RxMode | 'unknown';
-}
-
-/** Longest packets, bytes; 0 for a protocol means: as `l3`. */
-export interface Mtu {
-  l3?: number;
-  ip4?: number;
-  ip6?: number;
-  mpls?: number;
-}
+const UNSPECIFIED = -1;
+const UNEXPECTED_STATE = -74;
 
 /**
  * One interface of a VPP. From `vpp.interfaces`, or from what creates it.
@@ -59,6 +50,10 @@ export interface Mtu {
  * await lan.setIp6(true);
  * await lan.setDown();
  * assert.equal(lan.toString(), 'interface doc-lan (inside)');
+ * assert.equal(lan.toJSON().tag, 'doc-lan');
+ * await assert.rejects(lan.setLinkMtu(1500), { errorName: 'UNSUPPORTED' }, 'a loopback has no hardware');
+ * await lan.request('sw_interface_set_promisc', { promisc_on: true }, 'listen to all');
+ * assert.equal(lan.mustLive('go on'), lan);
  * await lan.delete();
  * assert.equal(lan.gone, true);
  * await assert.rejects(lan.setUp(), { code: 'ERR_VPP_OBJECT_GONE' });
@@ -131,11 +126,8 @@ export class Interface {
     try {
       await this.request('sw_interface_set_flags', { flags }, up ? 'set it up' : 'set it down');
     } catch (error) {
-      // VPP says no more than -1 here.
-      if (!(error instanceof VppObjectError && error.retval === -1 && up && this.#info.kind === 'sub-interface'))
-        throw error;
-      const problem = 'cannot set it up: VPP says UNSPECIFIED (-1), as it does when the interface it is on is down';
-      throw new VppObjectError('ERR_VPP_OBJECT_REFUSED', this.toString(), problem, { cause: error.cause });
+      const isSub = up && this.#info.kind === 'sub-interface';
+      throw isSub ? explained(error, UNSPECIFIED, 'as it does when the interface it is on is down') : error;
     }
     this.#know({ adminUp: up });
   }
@@ -264,7 +256,11 @@ export class Interface {
     return { added, deleted };
   }
 
-  /** Borrows the address of another interface; undefined gives it back. */
+  /**
+   * Borrows the address of another interface; undefined gives it back.
+   *
+   * @throws VppObjectError ERR_VPP_OBJECT_REFUSED when the other is in another table
+   */
   async setUnnumbered(other: InterfaceRef | undefined): Promise<void> {
     if (other === undefined) {
       const [lender] = await this.#core.rows('ip_unnumbered_dump', { sw_if_index: this.index }, this.toString());
@@ -278,13 +274,17 @@ export class Interface {
     // In VPP's message `sw_if_index` is the one that has the address, and this one the "unnumbered".
     const fields = { unnumbered_sw_if_index: this.index, sw_if_index: lender.index, is_add: true };
     const doing = `borrow the address of ${lender.toString()}`;
-    await this.#core.request('sw_interface_set_unnumbered', fields, this.toString(), doing);
+    try {
+      await this.#core.request('sw_interface_set_unnumbered', fields, this.toString(), doing);
+    } catch (error) {
+      throw explained(error, UNEXPECTED_STATE, 'as it does when they are in different tables');
+    }
   }
 
-  /** The interface whose address it borrows. */
+  /** The interface whose address it borrows; undefined when there is none, or it is gone. */
   async unnumbered(): Promise<Interface | undefined> {
     const rows = await this.#core.rows('ip_unnumbered_dump', { sw_if_index: this.index }, this.toString());
-    return rows[0] === undefined ? undefined : this.#all.get(rows[0].ip_sw_if_index);
+    return rows[0] === undefined ? undefined : this.#all.find(rows[0].ip_sw_if_index);
   }
 
   /** The VRF tables it belongs to. */
@@ -435,7 +435,10 @@ export class Interface {
     await this.#all.deleteInterface(this);
   }
 
-  /** Sends a request about this interface; for the features. */
+  /**
+   * Sends a request about this interface: any message with a field `sw_if_index`, for what has no method here. `doing` is
+   * for the error: "interface lan (tap0): cannot `doing`: VPP says …".
+   */
   async request<N extends Request>(
     name: N,
     fields: Omit<Fields<N>, 'sw_if_index'>,
@@ -452,7 +455,7 @@ export class Interface {
     }
   }
 
-  /** Fails when it is gone; for the features. */
+  /** Throws ERR_VPP_OBJECT_GONE when it is gone, or else gives itself. `doing` is for the error, as of `request`. */
   mustLive(doing: string): this {
     this.#mustLive(doing);
     return this;
@@ -488,9 +491,3 @@ export class Interface {
     );
   }
 }
-
-/** Whether this prefix is of IPv6. */
-export const isIp6Prefix = (prefix: string): boolean => isIpv6(prefix.split('/')[0]);
-
-/** The index of an interface, or VPP's "none". */
-export const indexOrNone = (itf: Interface | undefined): number => itf?.index ?? NO_INDEX;

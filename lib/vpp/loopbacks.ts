@@ -4,7 +4,7 @@
 //           delete loopback interface intfc loop7               (await vpp.interfaces.get('loop7')).delete()
 
 import { ZERO_MAC } from '../net/index.js';
-import { NO_INDEX, type Core } from './core.js';
+import { explained, NO_INDEX, type Core } from './core.js';
 import type { InterfaceSettings } from './interface-settings.js';
 import { applySettings } from './interface-settings.js';
 import type { Interface } from './interface.js';
@@ -15,6 +15,9 @@ export interface LoopbackOptions extends InterfaceSettings {
   /** The number in its name (`loop7`); the next free one when left out. */
   instance?: number;
 }
+
+/** INVALID_REGISTRATION */
+const TAKEN = -31;
 
 /**
  * `vpp.loopbacks`
@@ -63,8 +66,12 @@ export class Loopbacks {
     const { mac = ZERO_MAC, ...rest } = settings;
     const object = `loopback ${settings.tag ?? instance ?? ''}`.trim();
     const fields = { mac_address: mac, is_specified: instance !== undefined, user_instance: instance ?? 0 };
-    const reply = await this.#core.request('create_loopback_instance', fields, object, 'create it');
-    return this.#interfaces.created(reply.sw_if_index, rest);
+    try {
+      const reply = await this.#core.request('create_loopback_instance', fields, object, 'create it');
+      return await this.#interfaces.created(reply.sw_if_index, rest);
+    } catch (error) {
+      throw explained(error, TAKEN, 'as it does when there is one of this instance');
+    }
   }
 
   /** An interface of VPP's own kind for the routed side of a bridge domain: `bvi0`. A loopback serves as well. */

@@ -142,8 +142,8 @@ export class Macips {
     throw new VppObjectError(code, `MACIP ACL ${ref}`, `VPP has ${found.length || 'no'} such ACL`);
   }
 
-  /** Makes one; its index. */
-  create(options: MacipOptions): Promise<number> {
+  /** Makes one; its index. VPP takes a tag that another one has: `ensure` looks. */
+  async create(options: MacipOptions): Promise<number> {
     return this.#put(NO_INDEX, options.tag, parse(options.rules), 'create it');
   }
 

@@ -4,7 +4,7 @@
 //           nat44 add load-balancing static mapping …                                    vpp.nat44.addBalancer({ … })
 //           nat44 add identity mapping …                                                 vpp.nat44.addIdentity({ … })
 
-import { ArgumentTypeError } from '../errors.js';
+import { ArgumentTypeError, VppObjectError } from '../errors.js';
 import { NO_INDEX, type Core } from './core.js';
 import type { InterfaceRef, Interfaces } from './interfaces.js';
 import { Flag, NAT } from './nat44-flags.js';
@@ -66,6 +66,14 @@ export interface Nat44Identity {
   readonly table?: number;
 }
 
+/** An outside end. */
+interface End {
+  readonly external?: string | undefined;
+  readonly port?: number | undefined;
+  readonly protocol?: NatProtocol | undefined;
+}
+
+const VALUE_EXIST = -81;
 const protocols: Readonly<Record<string, number>> = { tcp: 6, udp: 17, icmp: 1 };
 const ANY = '0.0.0.0';
 
@@ -104,6 +112,7 @@ const twiceOf = (flags: number): { twice?: 'always' | 'self' } =>
  * const same = { address: '203.0.113.1', protocol: 'udp', port: 4500 } as const;
  * await vpp.nat44.addIdentity(same);
  * assert.equal((await vpp.nat44.identities())[0]?.port, 4500);
+ * assert.equal(await vpp.nat44.ensureIdentity(same), false);
  * await vpp.nat44.deleteIdentity(same);
  * const backends = ['10.0.0.1', '10.0.0.2'].map((address) => ({ address, port: 443, weight: 50 }));
  * const balancer = { external: '203.0.113.2', port: 443, protocol: 'tcp', backends } as const;
@@ -111,7 +120,8 @@ const twiceOf = (flags: number): { twice?: 'always' | 'self' } =>
  * await vpp.nat44.setBackend(balancer, { address: '10.0.0.3', port: 443, weight: 10 });
  * const [held] = await vpp.nat44.balancers();
  * assert.equal(held?.backends.length, 3);
- * await vpp.nat44.deleteBalancer(held);
+ * assert.equal(await vpp.nat44.ensureBalancer(balancer), true);
+ * await vpp.nat44.deleteBalancer(balancer);
  * await vpp.nat44.disable();
  * await vpp.close();
  * ```
@@ -215,13 +225,43 @@ export class Nat44Mappings {
     };
     const object = `nat44 mapping ${tag || `${over?.name ?? external}${externalPort === 0 ? '' : `:${externalPort}`}`}`;
     const doing = isAdd ? 'add it' : 'delete it';
-    if (
-      this.#core.newest('nat44_add_del_static_mapping_v2', 'nat44_add_del_static_mapping') ===
-      'nat44_add_del_static_mapping_v2'
-    ) {
-      const v2 = { ...fields, match_pool: poolAddress !== undefined, pool_ip_address: poolAddress ?? ANY };
-      await this.#core.request('nat44_add_del_static_mapping_v2', v2, object, doing);
-    } else await this.#core.request('nat44_add_del_static_mapping', fields, object, doing);
+    try {
+      if (
+        this.#core.newest('nat44_add_del_static_mapping_v2', 'nat44_add_del_static_mapping') ===
+        'nat44_add_del_static_mapping_v2'
+      ) {
+        const v2 = { ...fields, match_pool: poolAddress !== undefined, pool_ip_address: poolAddress ?? ANY };
+        await this.#core.request('nat44_add_del_static_mapping_v2', v2, object, doing);
+      } else await this.#core.request('nat44_add_del_static_mapping', fields, object, doing);
+    } catch (error) {
+      throw await this.#whoHasIt(error, { external, port: externalPort, protocol }, mapping);
+    }
+  }
+
+  /** VPP leads an outside end to one inside, and an inside end to one outside, and says only that there is something. */
+  async #whoHasIt(error: unknown, end: End, local?: Nat44Mapping): Promise<unknown> {
+    if (!(error instanceof VppObjectError) || error.retval !== VALUE_EXIST) return error;
+    const isEnd = (one: End): boolean =>
+      one.external === end.external && (one.port ?? 0) === (end.port ?? 0) && one.protocol === end.protocol;
+    const [mappings, balancers, identities] = [await this.mappings(), await this.balancers(), await this.identities()];
+    const found: string[] = [];
+    for (const one of mappings) {
+      const at = `${one.external ?? `interface ${String(one.externalInterface)}`}:${one.externalPort ?? 0}`;
+      const to = `${one.local}:${one.localPort ?? 0}`;
+      const sameLocal =
+        one.local === local?.local &&
+        (one.localPort ?? 0) === (local.localPort ?? 0) &&
+        one.protocol === local.protocol &&
+        one.table === (local.table ?? 0);
+      if (sameLocal || isEnd({ ...one, port: one.externalPort })) found.push(`the mapping ${at} -> ${to}`);
+    }
+    if (balancers.some(isEnd)) found.push(`the load-balanced mapping of ${end.external}:${end.port ?? 0}`);
+    if (identities.some((one) => isEnd({ ...one, external: one.address }))) {
+      found.push(`the identity of ${end.external}:${end.port ?? 0}`);
+    }
+    if (found.length === 0) return error;
+    const problem = `${error.message.slice(error.object.length + 2)}; in its way: ${found.join(', ')}; delete that first`;
+    return new VppObjectError('ERR_VPP_OBJECT_REFUSED', error.object, problem, { cause: error.cause });
   }
 
   /** Addresses and ports that are not translated. */
@@ -242,6 +282,24 @@ export class Nat44Mappings {
    */
   async addIdentity(identity: Nat44Identity): Promise<void> {
     await this.#identity(identity, true);
+  }
+
+  /** Leaves it untranslated unless it is so already; true when something was to do. */
+  async ensureIdentity(identity: Nat44Identity): Promise<boolean> {
+    const { address, protocol, port = 0, table = 0, tag = '' } = identity;
+    const on = identity.interface === undefined ? undefined : (await this.#interfaces.get(identity.interface)).index;
+    const held = (await this.identities()).find(
+      (one) =>
+        one.address === (on === undefined ? address : undefined) &&
+        one.interface === on &&
+        one.protocol === protocol &&
+        (one.port ?? 0) === port &&
+        one.table === table,
+    );
+    if (held !== undefined && (held.tag ?? '') === tag) return false;
+    if (held !== undefined) await this.#identity(held, false);
+    await this.#identity(identity, true);
+    return true;
   }
 
   /**
@@ -267,7 +325,11 @@ export class Nat44Mappings {
       tag,
     };
     const object = `nat44 identity ${tag || (address ?? on?.name ?? '')}`;
-    await this.#core.request('nat44_add_del_identity_mapping', fields, object, isAdd ? 'add it' : 'delete it');
+    try {
+      await this.#core.request('nat44_add_del_identity_mapping', fields, object, isAdd ? 'add it' : 'delete it');
+    } catch (error) {
+      throw await this.#whoHasIt(error, { external: address, port, protocol });
+    }
   }
 
   /** Load-balanced mappings. */
@@ -301,6 +363,38 @@ export class Nat44Mappings {
   }
 
   /**
+   * The load-balanced mapping of this outside end has these backends; true when something was to do. Where backends only
+   * come and go, the others keep their sessions; with another weight or option it is made anew.
+   */
+  async ensureBalancer(balancer: Nat44Balancer): Promise<boolean> {
+    const { external, port, protocol } = balancer;
+    const held = (await this.balancers()).find(
+      (one) => one.external === external && one.port === port && one.protocol === protocol,
+    );
+    if (held === undefined) {
+      await this.addBalancer(balancer);
+      return true;
+    }
+    const rest = ({ tag = '', twice, outToInOnly = false, affinitySeconds = 0 }: Nat44Balancer): string =>
+      JSON.stringify([tag, twice, outToInOnly, affinitySeconds]);
+    const text = (backend: Nat44Backend): string => JSON.stringify(wireBackend(backend));
+    const [now, then] = [new Set(held.backends.map(text)), new Set(balancer.backends.map(text))];
+    const gone = held.backends.filter((one) => !then.has(text(one)));
+    const added = balancer.backends.filter((one) => !now.has(text(one)));
+    const end = ({ address, port: at, table = 0 }: Nat44Backend): string => `${address}:${at} ${table}`;
+    const ends = new Set(gone.map(end));
+    if (rest(held) !== rest(balancer) || added.some((one) => ends.has(end(one)))) {
+      await this.deleteBalancer(held);
+      await this.addBalancer(balancer);
+      return true;
+    }
+    // Added before others are taken away: VPP keeps two at least.
+    for (const one of added) await this.setBackend(balancer, one);
+    for (const one of gone) await this.setBackend(balancer, one, false);
+    return gone.length > 0 || added.length > 0;
+  }
+
+  /**
    * Deletes a load-balanced mapping: as it was added, or as `balancers` gives it.
    *
    * @throws VppObjectError ERR_VPP_OBJECT_REFUSED when there is none
@@ -323,7 +417,11 @@ export class Nat44Mappings {
       locals: backends.map((backend) => wireBackend(backend)),
     };
     const object = `nat44 mapping ${tag || `${external}:${port}`}`;
-    await this.#core.request('nat44_add_del_lb_static_mapping', fields, object, isAdd ? 'add it' : 'delete it');
+    try {
+      await this.#core.request('nat44_add_del_lb_static_mapping', fields, object, isAdd ? 'add it' : 'delete it');
+    } catch (error) {
+      throw await this.#whoHasIt(error, { external, port, protocol });
+    }
   }
 
   /** Adds or takes away one backend of a load-balanced mapping, whose sessions stay. */

@@ -84,6 +84,9 @@ export interface Nat44Interface {
   readonly output: boolean;
 }
 
+const eitherOr = (other: string): string =>
+  `an interface is translated before routing or after it: ${other}(…, false) first`;
+
 const FEATURE_ALREADY_ENABLED = -170;
 const FEATURE_ALREADY_DISABLED = -169;
 
@@ -121,6 +124,8 @@ const FEATURE_ALREADY_DISABLED = -169;
  * await vpp.nat44.setForwarding(false);
  * await vpp.nat44.deletePool({ first: '203.0.113.1' });
  * for (const itf of [lan, wan]) await itf.delete();
+ * await vpp.nat44.disable();
+ * await vpp.nat44.enable({ sessions: 1024 });
  * await vpp.nat44.disable();
  * await vpp.close();
  * ```
@@ -240,12 +245,20 @@ export class Nat44 extends Nat44Mappings {
     return [...all.values()];
   }
 
-  /** Hosts behind this interface are translated. */
+  /**
+   * Hosts behind this interface are translated; false when they are.
+   *
+   * @throws VppObjectError ERR_VPP_OBJECT_DIFFERS when it is translated after routing (`setOutput`)
+   */
   async setInside(itf: InterfaceRef, on = true): Promise<boolean> {
     return this.#side(itf, 'inside', on);
   }
 
-  /** To the world. */
+  /**
+   * To the world; false when it is that side.
+   *
+   * @throws VppObjectError ERR_VPP_OBJECT_DIFFERS when it is translated after routing (`setOutput`)
+   */
   async setOutside(itf: InterfaceRef, on = true): Promise<boolean> {
     return this.#side(itf, 'outside', on);
   }
@@ -254,6 +267,9 @@ export class Nat44 extends Nat44Mappings {
     const handle = await this.#interfaces.get(itf);
     const held = (await this.interfaces()).find(({ interfaceIndex }) => interfaceIndex === handle.index);
     if ((held?.[side] ?? false) === on) return false;
+    if (on && held?.output === true) {
+      throw new VppObjectError('ERR_VPP_OBJECT_DIFFERS', handle.toString(), eitherOr('setOutput'));
+    }
     const fields = { is_add: on, flags: side === 'inside' ? Flag.inside : Flag.outside };
     await handle.request(
       'nat44_interface_add_del_feature',
@@ -263,11 +279,19 @@ export class Nat44 extends Nat44Mappings {
     return true;
   }
 
-  /** Translates what leaves an interface after routing (`output-feature`). */
+  /**
+   * Translates what leaves an interface after routing (`output-feature`); false when it does.
+   *
+   * @throws VppObjectError ERR_VPP_OBJECT_DIFFERS when it is the inside or the outside
+   */
   async setOutput(itf: InterfaceRef, on = true): Promise<boolean> {
     const handle = await this.#interfaces.get(itf);
     const held = (await this.interfaces()).find(({ interfaceIndex }) => interfaceIndex === handle.index);
     if ((held?.output ?? false) === on) return false;
+    if (on && held !== undefined) {
+      const other = held.inside ? 'setInside' : 'setOutside';
+      throw new VppObjectError('ERR_VPP_OBJECT_DIFFERS', handle.toString(), eitherOr(other));
+    }
     await handle.request('nat44_ed_add_del_output_interface', { is_add: on }, 'change NAT44 on its output');
     return true;
   }
@@ -296,17 +320,27 @@ export class Nat44 extends Nat44Mappings {
     await this.#pool(pool, true);
   }
 
-  /** Adds the addresses of a pool that are not in it yet; true when there were any. */
+  /**
+   * Adds the addresses of a pool that are not in it yet; true when there were any.
+   *
+   * @throws VppObjectError ERR_VPP_OBJECT_DIFFERS when one is in a pool of another table; nothing is added then
+   */
   async ensurePool(pool: Nat44Pool): Promise<boolean> {
     const rows = await this.#core.rows('nat44_address_dump', {}, NAT);
     const { first, last = first, table = NO_INDEX, twice = false } = pool;
-    const held = new Set(
-      rows
-        .filter(({ flags, vrf_id: id }) => ((flags & Flag.twice) !== 0) === twice && id === table)
-        .map(({ ip_address: address }) => address),
-    );
+    const [from, to] = [ipv4ToNumber(first), ipv4ToNumber(last)];
+    const held = new Set<string>();
+    for (const { ip_address: address, vrf_id: id, flags } of rows) {
+      const at = ipv4ToNumber(address);
+      if (((flags & Flag.twice) !== 0) !== twice || at < from || at > to) continue;
+      held.add(address);
+      if (id === table) continue;
+      const words = (one: number): string => (one === NO_INDEX ? 'all tables' : `table ${one}`);
+      const problem = `it is of ${words(id)}, not of ${words(table)}; delete it from that pool first`;
+      throw new VppObjectError('ERR_VPP_OBJECT_DIFFERS', `nat44 pool address ${address}`, problem);
+    }
     let added = false;
-    for (let at = ipv4ToNumber(first); at <= ipv4ToNumber(last); at += 1) {
+    for (let at = from; at <= to; at += 1) {
       const address = ipv4FromNumber(at);
       if (held.has(address)) continue;
       await this.#pool({ first: address, table, twice }, true);

@@ -2,11 +2,12 @@
 //
 //   what the caller gives (objects)   ──┐ by object identity, then by text
 //                                       ├──► number of the set ──► fields to send, paths to show
-//   what VPP sends (n × 167 bytes)    ──┘ by the bytes, then by text
+//   what VPP sends (n × 167 bytes)    ──┘ by the bytes (path-bytes.ts), then by text
 //
 // The text is `pathKey` of each path, sorted: VPP orders the paths of a route as it likes.
 
 import type { MessageCodec } from '../api/index.js';
+import { PathBytes } from './path-bytes.js';
 import {
   heldPath,
   pathKey,
@@ -16,9 +17,6 @@ import {
   type ResolvedPath,
   type WirePath,
 } from './path.js';
-
-/** Bytes of a fib_path on the wire. */
-export const PATH_BYTES = 167;
 
 interface PathSet {
   readonly wire: readonly WirePath[] | undefined;
@@ -30,7 +28,7 @@ interface PathSet {
 export class PathSets {
   readonly #sets: PathSet[] = [];
   readonly #byText = new Map<string, number>();
-  readonly #byBytes = new Map<string, number>();
+  readonly #byBytes = new PathBytes();
   readonly #byObject = new WeakMap<object, [four: number, six: number]>();
 
   get size(): number {
@@ -56,14 +54,10 @@ export class PathSets {
     return this.#byObject.get(identity)?.[family === 4 ? 0 : 1] ?? -1;
   }
 
-  /** The set that VPP has sent: `count` paths from `start`. */
-  ofBytes(buffer: Buffer, start: number, end: number, decode: () => readonly ReceivedPath[]): number {
-    const bytes = buffer.toString('latin1', start, end);
-    const known = this.#byBytes.get(bytes);
-    if (known !== undefined) return known;
-    const id = this.ofReceived(decode());
-    this.#byBytes.set(bytes, id);
-    return id;
+  /** The set that VPP has sent: `count` paths from `start`, which are decoded when they are seen for the first time. */
+  ofBytes(view: DataView, start: number, count: number, decode: () => readonly ReceivedPath[]): number {
+    const known = this.#byBytes.find(view, start, count);
+    return known >= 0 ? known : this.#byBytes.add(view, start, count, this.ofReceived(decode()));
   }
 
   ofReceived(paths: readonly ReceivedPath[]): number {

@@ -51,7 +51,7 @@ export interface RoutePath {
   /** Lower is better, 0 … 255; the others wait until it fails. Default 0. */
   readonly preference?: number | undefined;
   readonly labels?: readonly PathLabel[] | undefined;
-  /** A recursive next hop must be covered by a host route, or an attached one. */
+  /** A recursive next hop must be covered by a host route, or an attached one. VPP does not tell it: not compared. */
   readonly resolveVia?: 'host' | 'attached' | undefined;
 }
 
@@ -211,13 +211,14 @@ export function heldPath(path: ReceivedPath): HeldPath {
 export function pathKey(path: ReceivedPath, alone: boolean): string {
   const labels = path.label_stack.slice(0, path.n_labels).map(({ label }) => label);
   const normal = path.type === PathTypes.normal;
-  // What VPP forgets: the interface and address of a drop, the table of a path with an interface.
+  // What VPP does not tell: the interface and address of a drop, the table of a path with an interface, how a recursive
+  // next hop has to be covered.
   const index = normal || path.type === PathTypes.local || path.type === PathTypes.dvr ? path.sw_if_index : NO_INDEX;
   const table = normal && index === NO_INDEX ? path.table_id : 0;
   const address = normal ? text(path.nh.address) : '';
   const weight = alone ? 1 : path.weight;
-  const { type, preference, flags } = path;
-  return `${type} ${index} ${table} ${address} ${weight} ${preference} ${flags & 3} ${labels.join(',')}`;
+  const { type, preference } = path;
+  return `${type} ${index} ${table} ${address} ${weight} ${preference} ${labels.join(',')}`;
 }
 
 /** Interfaces of paths as sw_if_index; each name is looked up once. */

@@ -11,11 +11,13 @@ import { VppProtocolError } from '../errors.js';
 import type { Row } from '../api/codec/row.js';
 import { bytesOf, endOf, startOf } from '../api/codec/row.js';
 import { failure, type Core, type RowOf } from './core.js';
-import { pathsOf, PATH_BYTES, type PathSets } from './path-sets.js';
+import { PATH_BYTES } from './path-bytes.js';
+import { pathsOf, type PathSets } from './path-sets.js';
 import type { ReceivedPath } from './path.js';
 import { scanPrefixInto } from './route-set.js';
 
 const LAYOUT_CRC = 'b09aa6c0';
+const STATS_INDEX = 10;
 const FAMILY = 14;
 const ADDRESS = 15;
 const LENGTH = 31;
@@ -84,28 +86,30 @@ async function* readBatches(
 }
 
 function visitRaw(core: Core, rows: readonly RowOf<'ip_route_v2_dump'>[], sets: PathSets, visit: RouteVisitor): void {
-  let bytes: Uint8Array | undefined;
-  let buffer: Buffer = Buffer.alloc(0);
+  let bytes: Uint8Array = new Uint8Array(0);
+  let view = new DataView(bytes.buffer);
+  let row: Row;
+  const decode = (): readonly ReceivedPath[] => {
+    const codec = core.connection.schema.codec('ip_route_v2_details');
+    // The row has been made by a codec of this schema; should it be of another one, it can say it all itself.
+    return codec === undefined
+      ? (row.toObject()['route'] as { paths: ReceivedPath[] }).paths
+      : pathsOf(codec, bytes, row[startOf], row[endOf]);
+  };
   for (const value of rows) {
-    const row = value as unknown as Row;
+    row = value as unknown as Row;
     const start = row[startOf];
     if (row[bytesOf] !== bytes) {
       bytes = row[bytesOf];
-      buffer = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+      view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
     }
-    const end = start + PATHS + bytes[start + PATH_COUNT]! * PATH_BYTES;
+    const count = bytes[start + PATH_COUNT]!;
     const length = bytes[start + LENGTH]!;
-    if (end > row[endOf] || length > (bytes[start + FAMILY] === 1 ? 128 : 32)) {
+    if (start + PATHS + count * PATH_BYTES > row[endOf] || length > (bytes[start + FAMILY] === 1 ? 128 : 32)) {
       throw new VppProtocolError('ERR_VPP_REPLY_MALFORMED', 'ip_route_v2_details: VPP sent a route that is none');
     }
-    const pathSet = sets.ofBytes(buffer, start + PATHS, end, () => {
-      const codec = core.connection.schema.codec('ip_route_v2_details');
-      // The view has been made by a codec of this schema; should it be of another one, it can say it all itself.
-      return codec === undefined
-        ? (row.toObject()['route'] as { paths: ReceivedPath[] }).paths
-        : pathsOf(codec, bytes!, start, row[endOf]);
-    });
-    visit(bytes, start + ADDRESS, length, pathSet, bytes[start + SOURCE]!, buffer.readUInt32BE(start + 10));
+    const pathSet = sets.ofBytes(view, start + PATHS, count, decode);
+    visit(bytes, start + ADDRESS, length, pathSet, bytes[start + SOURCE]!, view.getUint32(start + STATS_INDEX));
   }
 }
 

@@ -1,18 +1,20 @@
 // A set of routes in typed arrays: what a table should hold, or holds. For a million routes an object each would be
-// hundreds of megabytes; here a route costs, with the room that a table grows by:
-//
-//   keys     4 (IPv4) or 16 (IPv6) bytes │ length 1 │ path set 4 │ hash slots 4 × 2 … 4
+// hundreds of megabytes; here a route costs 12 (IPv4) or 24 (IPv6) bytes and its share of the hash slots, 8 to 16, and at
+// most twice that with the room to grow by.
 //
 //   slots   hash(network, length) ─► number of the route + 1, 0: free, linear probing
-//   routes  [0 … size): key words, length, path set; a deleted one keeps its place, its path set is NONE
+//   routes  network, 1 or 4 words │ length, and the mark << 8 │ path set     one after the other, so that looking one up
+//           reads one place of memory beside its slot; a deleted one keeps its place, its path set is NONE
 //
 // Invariant: a network's host bits are clear, so each route has one key.
 
 import { ArgumentRangeError } from '../errors.js';
-import { ipv4Text, ipv6Text, scanIpv4, scanIpv6 } from '../net/ip.js';
+import { ipv4Text, ipv6Text, scanIpv6 } from '../net/ip.js';
 import { parsePrefix } from '../net/index.js';
 
 const NONE = 0xffffffff;
+const LENGTH = 0xff;
+const MARK_SHIFT = 8;
 const bytes = new Uint8Array(16);
 const view = new DataView(bytes.buffer);
 
@@ -20,9 +22,8 @@ const view = new DataView(bytes.buffer);
 export class FamilyRoutes {
   readonly family: 4 | 6;
   readonly words: 1 | 4;
-  #keys: Uint32Array;
-  #lengths: Uint8Array;
-  #paths: Uint32Array;
+  readonly #stride: number;
+  #routes: Uint32Array;
   #slots: Uint32Array;
   #count = 0;
   #live = 0;
@@ -30,10 +31,9 @@ export class FamilyRoutes {
   constructor(family: 4 | 6, room = 1024) {
     this.family = family;
     this.words = family === 4 ? 1 : 4;
+    this.#stride = this.words + 2;
     const capacity = Math.max(16, room);
-    this.#keys = new Uint32Array(capacity * this.words);
-    this.#lengths = new Uint8Array(capacity);
-    this.#paths = new Uint32Array(capacity);
+    this.#routes = new Uint32Array(capacity * this.#stride);
     this.#slots = new Uint32Array(slotsFor(capacity));
   }
 
@@ -48,38 +48,33 @@ export class FamilyRoutes {
   }
 
   get bytesHeld(): number {
-    return this.#keys.byteLength + this.#lengths.byteLength + this.#paths.byteLength + this.#slots.byteLength;
+    return this.#routes.byteLength + this.#slots.byteLength;
   }
 
   /** The number of a route by its network's bytes, in order of the wire; -1 when it is not there. */
   find(source: Uint8Array, offset: number, length: number): number {
     const w0 = word(source, offset);
-    if (this.words === 1) return this.#lookup(w0, 0, 0, 0, length);
-    return this.#lookup(w0, word(source, offset + 4), word(source, offset + 8), word(source, offset + 12), length);
+    if (this.words === 1) return this.#find4(w0, length);
+    return this.#find6(w0, word(source, offset + 4), word(source, offset + 8), word(source, offset + 12), length);
   }
 
   /** Adds a route, or gives it other paths; its number. */
   set(source: Uint8Array, offset: number, length: number, pathSet: number): number {
-    const w0 = word(source, offset);
-    const [w1, w2, w3] =
-      this.words === 1 ? [0, 0, 0] : [word(source, offset + 4), word(source, offset + 8), word(source, offset + 12)];
-    let at = this.#lookup(w0, w1, w2, w3, length);
+    let at = this.find(source, offset, length);
     if (at < 0) {
-      if (this.#count === this.#lengths.length) this.#grow();
+      if ((this.#count + 1) * this.#stride > this.#routes.length) this.#grow();
       at = this.#count++;
-      const key = at * this.words;
-      this.#keys[key] = w0;
-      if (this.words === 4) {
-        this.#keys[key + 1] = w1;
-        this.#keys[key + 2] = w2;
-        this.#keys[key + 3] = w3;
-      }
-      this.#lengths[at] = length;
-      this.#paths[at] = NONE;
+      const { words } = this;
+      const routes = this.#routes;
+      const record = at * this.#stride;
+      for (let i = 0; i < words; i += 1) routes[record + i] = word(source, offset + i * 4);
+      routes[record + words] = length;
+      routes[record + words + 1] = NONE;
       this.#place(at);
     }
-    if (this.#paths[at] === NONE) this.#live += 1;
-    this.#paths[at] = pathSet;
+    const paths = at * this.#stride + this.words + 1;
+    if (this.#routes[paths] === NONE) this.#live += 1;
+    this.#routes[paths] = pathSet;
     return at;
   }
 
@@ -90,74 +85,90 @@ export class FamilyRoutes {
   }
 
   delete(at: number): boolean {
-    if (at < 0 || this.#paths[at] === NONE) return false;
-    this.#paths[at] = NONE;
+    const paths = at * this.#stride + this.words + 1;
+    if (at < 0 || this.#routes[paths] === NONE) return false;
+    this.#routes[paths] = NONE;
     this.#live -= 1;
     return true;
   }
 
   /** The path set of a route; -1 when it was deleted. */
   pathSet(at: number): number {
-    const id = this.#paths[at]!;
+    const id = this.#routes[at * this.#stride + this.words + 1]!;
     return id === NONE ? -1 : id;
+  }
+
+  /** What a route was marked with, 0 at first. */
+  mark(at: number): number {
+    return this.#routes[at * this.#stride + this.words]! >>> MARK_SHIFT;
+  }
+
+  setMark(at: number, mark: number): void {
+    const info = at * this.#stride + this.words;
+    this.#routes[info] = (this.#routes[info]! & LENGTH) | (mark << MARK_SHIFT);
   }
 
   /** `10.0.0.0/8` */
   prefix(at: number): string {
-    return `${this.network(at)}/${this.#lengths[at]!}`;
+    return `${this.network(at)}/${this.#routes[at * this.#stride + this.words]! & LENGTH}`;
   }
 
   network(at: number): string {
-    const key = at * this.words;
-    for (let i = 0; i < this.words; i += 1) view.setUint32(i * 4, this.#keys[key + i]!);
+    const record = at * this.#stride;
+    for (let i = 0; i < this.words; i += 1) view.setUint32(i * 4, this.#routes[record + i]!);
     return this.family === 4 ? ipv4Text(bytes, 0) : ipv6Text(bytes, 0);
   }
 
-  #lookup(w0: number, w1: number, w2: number, w3: number, length: number): number {
+  #find4(w0: number, length: number): number {
     const slots = this.#slots;
+    const routes = this.#routes;
     const mask = slots.length - 1;
-    let slot = hash(w0, w1, w2, w3, length) & mask;
+    let slot = hash(w0, length) & mask;
     for (let at = slots[slot]!; at !== 0; slot = (slot + 1) & mask, at = slots[slot]!) {
-      const route = at - 1;
-      const key = route * this.words;
-      if (this.#keys[key] !== w0 || this.#lengths[route] !== length) continue;
-      if (this.words === 1) return route;
-      if (this.#keys[key + 1] === w1 && this.#keys[key + 2] === w2 && this.#keys[key + 3] === w3) return route;
+      const record = (at - 1) * 3;
+      if (routes[record] === w0 && (routes[record + 1]! & LENGTH) === length) return at - 1;
+    }
+    return -1;
+  }
+
+  #find6(w0: number, w1: number, w2: number, w3: number, length: number): number {
+    const slots = this.#slots;
+    const routes = this.#routes;
+    const mask = slots.length - 1;
+    let slot = hash(fold(w0, w1, w2, w3), length) & mask;
+    for (let at = slots[slot]!; at !== 0; slot = (slot + 1) & mask, at = slots[slot]!) {
+      const record = (at - 1) * 6;
+      if (routes[record] !== w0 || routes[record + 1] !== w1 || routes[record + 2] !== w2) continue;
+      if (routes[record + 3] === w3 && (routes[record + 4]! & LENGTH) === length) return at - 1;
     }
     return -1;
   }
 
   #place(at: number): void {
-    const key = at * this.words;
-    const keys = this.#keys;
-    const mask = this.#slots.length - 1;
-    const [w1, w2, w3] = this.words === 1 ? [0, 0, 0] : [keys[key + 1]!, keys[key + 2]!, keys[key + 3]!];
-    let slot = hash(keys[key]!, w1, w2, w3, this.#lengths[at]!) & mask;
-    while (this.#slots[slot] !== 0) slot = (slot + 1) & mask;
-    this.#slots[slot] = at + 1;
+    const routes = this.#routes;
+    const slots = this.#slots;
+    const record = at * this.#stride;
+    const mask = slots.length - 1;
+    const w0 = routes[record]!;
+    const key = this.words === 1 ? w0 : fold(w0, routes[record + 1]!, routes[record + 2]!, routes[record + 3]!);
+    let slot = hash(key, routes[record + this.words]! & LENGTH) & mask;
+    while (slots[slot] !== 0) slot = (slot + 1) & mask;
+    slots[slot] = at + 1;
   }
 
   #grow(): void {
-    const capacity = Math.ceil(this.#lengths.length * 1.5);
-    this.#keys = copy(new Uint32Array(capacity * this.words), this.#keys);
-    this.#lengths = copy(new Uint8Array(capacity), this.#lengths);
-    this.#paths = copy(new Uint32Array(capacity), this.#paths);
-    const slots = slotsFor(capacity);
-    if (slots === this.#slots.length) return;
-    this.#slots = new Uint32Array(slots);
+    const routes = new Uint32Array(this.#routes.length * 2);
+    routes.set(this.#routes);
+    this.#routes = routes;
+    this.#slots = new Uint32Array(slotsFor(routes.length / this.#stride));
     for (let at = 0; at < this.#count; at += 1) this.#place(at);
   }
 }
 
-function copy<T extends Uint32Array | Uint8Array>(into: T, from: T): T {
-  into.set(from);
-  return into;
-}
-
-/** A power of two, at least 1.33 times the routes. */
+/** A power of two, at least twice the routes: few neighbours to look at. */
 function slotsFor(capacity: number): number {
   let slots = 32;
-  while (slots * 3 < capacity * 4) slots *= 2;
+  while (slots < capacity * 2) slots *= 2;
   return slots;
 }
 
@@ -167,9 +178,12 @@ function word(source: Uint8Array, offset: number): number {
   );
 }
 
-function hash(w0: number, w1: number, w2: number, w3: number, length: number): number {
-  let h = Math.imul(w0 ^ Math.imul(w1, 0x9e3779b1), 0x85ebca6b) ^ Math.imul(w2 ^ Math.imul(w3, 0xc2b2ae35), 0x27d4eb2f);
-  h = Math.imul(h ^ (h >>> 15) ^ length, 0x2c1b3c6d);
+function fold(w0: number, w1: number, w2: number, w3: number): number {
+  return Math.imul(w0 ^ Math.imul(w1, 0x9e3779b1), 0x85ebca6b) ^ Math.imul(w2 ^ Math.imul(w3, 0xc2b2ae35), 0x27d4eb2f);
+}
+
+function hash(key: number, length: number): number {
+  let h = Math.imul(key ^ (key >>> 15) ^ length, 0x2c1b3c6d);
   h = Math.imul(h ^ (h >>> 12), 0x297a2d39);
   return (h ^ (h >>> 15)) >>> 0;
 }
@@ -182,35 +196,54 @@ export function maskBytes(target: Uint8Array, size: number, length: number): voi
   target.fill(0, whole + 1, size);
 }
 
-function endsInDigits(text: string, from: number): boolean {
-  for (let at = from; at < text.length; at += 1) {
-    const code = text.charCodeAt(at);
-    if (code < 48 || code > 57) return false;
+const SLASH = 47;
+const DOT = 46;
+
+/** Reads an IPv4 prefix in one go; its length, or -1 when it is not quite one. */
+function scanPrefix4(text: string, target: Uint8Array): number {
+  const end = text.length;
+  let at = 0;
+  for (let part = 0; part <= 4; part += 1) {
+    const first = at;
+    let value = 0;
+    let code = 0;
+    for (; at < end; at += 1) {
+      code = text.charCodeAt(at);
+      if (code < 48 || code > 57) break;
+      value = value * 10 + code - 48;
+    }
+    const digits = at - first;
+    if (digits === 0 || digits > 3 || (digits > 1 && text.charCodeAt(first) === 48)) return -1;
+    if (part === 4) return at === end && value <= 32 ? value : -1;
+    if (value > 255 || at === end || code !== (part === 3 ? SLASH : DOT)) return -1;
+    target[part] = value;
+    at += 1;
   }
-  return true;
+  return -1;
+}
+
+/** Reads an IPv6 prefix; its length, or -1 when it is none. */
+function scanPrefix6(text: string, target: Uint8Array): number {
+  const slash = text.indexOf('/');
+  if (slash < 0 || scanIpv6(text, 0, slash, target, 0) !== '') return -1;
+  const length = text.slice(slash + 1);
+  return /^(0|[1-9]\d{0,2})$/.test(length) && Number(length) <= 128 ? Number(length) : -1;
 }
 
 /** Reads a prefix into `target`, host bits cleared; its family and length as `family << 8 | length`. */
 export function scanPrefixInto(text: string, target: Uint8Array): number {
-  const slash = typeof text === 'string' ? text.indexOf('/') : -1;
-  const six = slash > 0 && text.lastIndexOf(':', slash) >= 0;
-  let length = -1;
-  if (slash > 0) {
-    const reason = six ? scanIpv6(text, 0, slash, target, 0) : scanIpv4(text, 0, slash, target, 0);
-    if (reason === '') {
-      const digits = text.length - slash - 1;
-      const first = text.charCodeAt(slash + 1) - 48;
-      if (digits === 1) length = first;
-      else if (digits === 2 && first > 0) length = first * 10 + text.charCodeAt(slash + 2) - 48;
-      else if (digits === 3 && first > 0) {
-        length = first * 100 + (text.charCodeAt(slash + 2) - 48) * 10 + text.charCodeAt(slash + 3) - 48;
-      }
+  if (typeof text === 'string') {
+    const four = scanPrefix4(text, target);
+    if (four >= 0) {
+      maskBytes(target, 4, four);
+      return (4 << 8) | four;
+    }
+    const six = scanPrefix6(text, target);
+    if (six >= 0) {
+      maskBytes(target, 16, six);
+      return (6 << 8) | six;
     }
   }
-  if (!(length >= 0 && length <= (six ? 128 : 32)) || !endsInDigits(text, slash + 1)) {
-    parsePrefix(text); // says what is wrong
-    throw new ArgumentRangeError(`${text} is no prefix`);
-  }
-  maskBytes(target, six ? 16 : 4, length);
-  return ((six ? 6 : 4) << 8) | length;
+  parsePrefix(text); // says what is wrong
+  throw new ArgumentRangeError(`${text} is no prefix`);
 }

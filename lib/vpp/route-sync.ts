@@ -3,9 +3,7 @@
 //   desired ─► FamilyRoutes (some tens of bytes a route) ◄─ looked up ─ rows of ip_route_v2_dump, source API
 //                 │ marks: seen and the same │ seen and different │ not seen
 //                 ▼
-//   one run of requests:  replace what differs │ add what was not seen │ delete what nobody wants
-//
-// Replacing comes first and deleting last, so that a packet never finds less than both tables have in common.
+//   runs of requests:  replace what differs │ add what was not seen │ delete what nobody wants
 
 import { NodeVppError, VppObjectError } from '../errors.js';
 import type { Core } from './core.js';
@@ -14,8 +12,8 @@ import { PathSets } from './path-sets.js';
 import { PathResolver, type ResolvedPath, type RoutePath } from './path.js';
 import { routeBatches } from './route-rows.js';
 import { FamilyRoutes, scanPrefixInto } from './route-set.js';
-import { pathsIn, refusal, type Route } from './routes.js';
-import { sendAll } from './window.js';
+import { routeChange, sendRoutes, type RouteChange } from './route-requests.js';
+import { pathsIn, type Route } from './routes.js';
 
 /** Where a sync is. */
 export interface SyncProgress {
@@ -54,8 +52,29 @@ export interface SyncResult {
   readonly bytesHeld: number;
 }
 
-/** Some routes of a sync were refused: `result` says how it went. */
+/**
+ * Some routes of a sync were refused: `result` says how it went.
+ *
+ * @example
+ * ```ts
+ * import assert from 'node:assert/strict';
+ * import { openVpp, VppSyncError } from 'node-vpp/vpp';
+ *
+ * const vpp = await openVpp({ socket: process.env.VPP_SOCKET ?? '/run/vpp/api.sock' });
+ * await vpp.tables.ensure({ id: 903 });
+ * const good = { prefix: '10.94.0.0/16', type: 'drop' } as const;
+ * const bad = { prefix: '10.95.0.0/16', interface: 54321 };
+ * const error: unknown = await vpp.routes.sync(903, [good, bad]).catch((reason: unknown) => reason);
+ * assert.ok(error instanceof VppSyncError);
+ * assert.deepEqual([error.result.added, error.result.failed], [1, 1]);
+ * assert.equal(error.result.failures[0]?.prefix, '10.95.0.0/16');
+ * await vpp.routes.sync(903, []);
+ * await vpp.tables.delete(903);
+ * await vpp.close();
+ * ```
+ */
 export class VppSyncError extends VppObjectError {
+  /** How many were added, replaced, deleted and refused, and the first of those. */
   readonly result: SyncResult;
 
   constructor(object: string, problem: string, result: SyncResult, options: ErrorOptions) {
@@ -69,17 +88,14 @@ const DIFFERENT = 2;
 const MAX_FAILURES = 100;
 const scratch = new Uint8Array(16);
 
-interface Operation {
-  readonly kind: 'replaced' | 'added' | 'deleted';
-  readonly prefix: string;
-  readonly pathSet: number;
-}
+/** What is done with a route. In this order: a packet never finds less than both tables have in common. */
+const kinds = ['replaced', 'added', 'deleted'] as const;
+type Kind = (typeof kinds)[number];
 
 /** One family of a table. */
 class Family {
   readonly desired: FamilyRoutes;
   readonly unwanted: FamilyRoutes;
-  marks = new Uint8Array(0);
   same = 0;
   different = 0;
 
@@ -94,31 +110,40 @@ class Family {
 
   /** A route that VPP holds. */
   held(bytes: Uint8Array, offset: number, length: number, pathSet: number): void {
-    const { desired, marks } = this;
+    const { desired } = this;
     const at = desired.find(bytes, offset, length);
-    if (at < 0) this.unwanted.set(bytes, offset, length, pathSet);
-    else if (desired.pathSet(at) === pathSet) {
-      if (marks[at] === 0) this.same += 1;
-      marks[at] = SAME;
-    } else {
-      if (marks[at] === 0) this.different += 1;
-      marks[at] = DIFFERENT;
+    if (at < 0) {
+      this.unwanted.set(bytes, offset, length, pathSet);
+      return;
     }
+    if (desired.mark(at) !== 0) return; // a table has a route once
+    const same = desired.pathSet(at) === pathSet;
+    desired.setMark(at, same ? SAME : DIFFERENT);
+    if (same) this.same += 1;
+    else this.different += 1;
   }
 
-  *operations(keep: ((prefix: string) => boolean) | undefined): Generator<Operation> {
-    const { desired, unwanted, marks } = this;
-    for (const wanted of this.different > 0 ? [DIFFERENT, 0] : [0]) {
-      if (wanted === 0 && this.missing === 0) continue;
-      for (let at = 0; at < desired.end; at += 1) {
-        if (marks[at] !== wanted) continue;
-        const kind = wanted === DIFFERENT ? 'replaced' : 'added';
-        yield { kind, prefix: desired.prefix(at), pathSet: desired.pathSet(at) };
+  /** How many routes there are of a kind, those to keep among them. */
+  count(kind: Kind): number {
+    if (kind === 'deleted') return this.unwanted.size;
+    return kind === 'replaced' ? this.different : this.missing;
+  }
+
+  /** The messages for a kind, in the order in which the routes were desired. */
+  *changes(kind: Kind, table: number, sets: PathSets, keep: SyncOptions['keep']): Generator<RouteChange> {
+    if (kind === 'deleted') {
+      const { unwanted } = this;
+      for (let at = 0; at < unwanted.end; at += 1) {
+        const prefix = unwanted.prefix(at);
+        if (keep?.(prefix) !== true) yield routeChange(table, prefix, [], false);
       }
+      return;
     }
-    for (let at = 0; at < unwanted.end; at += 1) {
-      const prefix = unwanted.prefix(at);
-      if (keep?.(prefix) !== true) yield { kind: 'deleted', prefix, pathSet: -1 };
+    const { desired } = this;
+    const wanted = kind === 'replaced' ? DIFFERENT : 0;
+    for (let at = 0; at < desired.end; at += 1) {
+      if (desired.mark(at) !== wanted) continue;
+      yield routeChange(table, desired.prefix(at), sets.wire(desired.pathSet(at)), true);
     }
   }
 }
@@ -244,10 +269,17 @@ export async function syncRoutes(
     throw error;
   }
 
+  for (const version of versions) {
+    if (families[version]!.desired.size === 0) continue;
+    if (await hasTable(core, table, version)) continue;
+    stop.abort();
+    const problem = `VPP has no ip${version} table ${table}; vpp.tables.ensure({ id: ${table} }) makes it`;
+    throw new VppObjectError('ERR_VPP_OBJECT_MISSING', `table ${table}`, problem);
+  }
+
   let compared = 0;
   for (const { version, batches } of dumps) {
     const part = families[version]!;
-    part.marks = new Uint8Array(part.desired.end);
     for await (const read of batches) {
       read((bytes, offset, length, pathSet) => {
         part.held(bytes, offset, length, pathSet);
@@ -258,50 +290,51 @@ export async function syncRoutes(
   }
 
   const sum = (of: (part: Family) => number): number => all.reduce((total, part) => total + of(part), 0);
-  const counts = { added: 0, replaced: 0, deleted: 0, unchanged: sum((part) => part.same) };
-  const bytesHeld = sum((part) => part.desired.bytesHeld + part.marks.byteLength);
+  const counts = { added: 0, replaced: 0, deleted: 0 };
   const failures: { prefix: string; error: Error }[] = [];
   let failed = 0;
-  function* operations(): Generator<Operation> {
+  let done = 0;
+  const total = sum((part) => part.different + part.missing + part.unwanted.size);
+  const tell = (answered: number): void => onProgress?.({ phase: 'sending', done: answered, total });
+  for (const kind of kinds) {
     for (const part of all) {
-      for (const operation of part.operations(keep)) {
-        counts[operation.kind] += 1;
-        yield operation;
+      if (part.count(kind) === 0) continue;
+      const changes = part.changes(kind, table, sets, keep);
+      if (dryRun) {
+        for (const _ of changes) counts[kind] += 1;
+        continue;
       }
+      const before = done;
+      const run = await sendRoutes(core, changes, {
+        window,
+        signal,
+        onProgress: (answered) => tell(before + answered),
+      });
+      counts[kind] += run.succeeded;
+      failed += run.failed;
+      done += run.succeeded + run.failed;
+      failures.push(...run.failures.slice(0, MAX_FAILURES - failures.length));
     }
   }
-  if (dryRun) {
-    for (const _ of operations());
-    return { ...counts, failed, failures, bytesHeld };
-  }
-  const total = sum((part) => part.different + part.missing + part.unwanted.size);
-  const client = core.client as { request(name: 'ip_route_add_del_v2', fields: object): Promise<unknown> };
-  await sendAll(
-    operations(),
-    ({ kind, prefix, pathSet }) =>
-      client.request('ip_route_add_del_v2', {
-        is_add: kind !== 'deleted',
-        is_multipath: false,
-        route: { table_id: table, prefix, src: 0, paths: pathSet < 0 ? [] : sets.wire(pathSet) },
-      }),
-    {
-      window,
-      signal,
-      onProgress: (done) => onProgress?.({ phase: 'sending', done, total }),
-      onFailure: ({ prefix, kind }, reason) => {
-        const error = refusal(reason, `route ${prefix} in table ${table}`);
-        // Without a connection the rest fails as well.
-        if (!(error instanceof VppObjectError)) throw error;
-        failed += 1;
-        counts[kind] -= 1;
-        if (failures.length < MAX_FAILURES) failures.push({ prefix, error });
-      },
-    },
-  );
-  const result: SyncResult = { ...counts, failed, failures, bytesHeld };
+  if (total === 0 && !dryRun) tell(0);
+  const unchanged = sum((part) => part.same);
+  const result: SyncResult = {
+    ...counts,
+    unchanged,
+    failed,
+    failures,
+    bytesHeld: sum((part) => part.desired.bytesHeld),
+  };
   if (failed === 0) return result;
   const problem = `VPP refused ${failed} of ${total} changes; the first: ${failures[0]!.error.message}`;
   throw new VppSyncError(`table ${table}`, problem, result, { cause: failures[0]!.error });
+}
+
+/** Asked before a million routes are refused one by one. */
+async function hasTable(core: Core, id: number, version: 4 | 6): Promise<boolean> {
+  if (id === 0) return true;
+  const rows = await core.rows('ip_table_dump', {}, 'tables');
+  return rows.some(({ table }) => table.table_id === id && table.is_ip6 === (version === 6));
 }
 
 /** VPP's number for the source API. */

@@ -9,8 +9,8 @@
 // of an interface, a neighbour, …) is of another source, has another rank, and is left alone.
 
 import { isIpv4, isIpv6, networkPrefix, parsePrefix } from '../net/index.js';
-import { ArgumentTypeError, VppApiError, VppObjectError } from '../errors.js';
-import { failure, said, type Core } from './core.js';
+import { ArgumentTypeError, VppObjectError } from '../errors.js';
+import type { Core } from './core.js';
 import type { Interfaces } from './interfaces.js';
 import { PathSets } from './path-sets.js';
 import {
@@ -22,10 +22,10 @@ import {
   type RoutePath,
   type WirePath,
 } from './path.js';
+import { routeChange, sendRoute, sendRoutes, type RouteChange } from './route-requests.js';
 import { routeBatches } from './route-rows.js';
 import { FamilyRoutes } from './route-set.js';
 import { syncRoutes, type SyncOptions, type SyncResult } from './route-sync.js';
-import { sendAll } from './window.js';
 
 /** A route: where to, and by which paths. One path may be written in the route itself. */
 export interface Route extends RoutePath {
@@ -75,8 +75,6 @@ export interface BulkOptions {
 }
 
 const NO_SUCH_ENTRY = -6;
-/** In an `ip_route`, the number for VPP's default source, API. */
-const DEFAULT_SOURCE = 0;
 
 /** The paths of a route, however they are written. */
 export function pathsIn(route: Route): readonly RoutePath[] {
@@ -139,42 +137,41 @@ export class Routes {
   /** Adds a route, or gives it these paths instead of those it has. */
   async add(route: TableRoute): Promise<void> {
     const { table = 0, ...rest } = route;
-    const { prefix, wire, object } = await this.#wire(rest, table);
-    await this.#addDel(true, false, table, prefix, wire, object, 'add it');
+    const { prefix, wire } = await this.#wire(rest, table);
+    await sendRoute(this.#core, routeChange(table, prefix, wire, true), 'add it');
   }
 
   /** Adds paths to a route; makes it when it is not there. */
   async addPaths(route: TableRoute): Promise<void> {
     const { table = 0, ...rest } = route;
-    const { prefix, wire, object } = await this.#wire(rest, table);
-    await this.#addDel(true, true, table, prefix, wire, object, 'add paths to it');
+    const { prefix, wire } = await this.#wire(rest, table);
+    await sendRoute(this.#core, routeChange(table, prefix, wire, true, true), 'add paths to it');
   }
 
   /** Takes paths away from a route; the last one takes the route along. */
   async deletePaths(route: TableRoute): Promise<void> {
     const { table = 0, ...rest } = route;
-    const { prefix, wire, object } = await this.#wire(rest, table);
-    await this.#addDel(false, true, table, prefix, wire, object, 'take paths from it');
+    const { prefix, wire } = await this.#wire(rest, table);
+    await sendRoute(this.#core, routeChange(table, prefix, wire, false, true), 'take paths from it');
   }
 
   /** Deletes a route with all its paths. VPP does not say whether there was one. */
   async delete(prefix: string, options: { table?: number } = {}): Promise<void> {
     const { table = 0 } = options;
-    const network = networkPrefix(prefix);
-    await this.#addDel(false, false, table, network, [], `route ${network} in table ${table}`, 'delete it');
+    await sendRoute(this.#core, routeChange(table, networkPrefix(prefix), [], false), 'delete it');
   }
 
   /** Makes the route have exactly these paths; false when it had them already. */
   async ensure(route: TableRoute): Promise<boolean> {
     const { table = 0, ...rest } = route;
-    const { prefix, wire, object } = await this.#wire(rest, table);
+    const { prefix, wire } = await this.#wire(rest, table);
     const held = await this.#lookup(prefix, table, true);
     if (held !== undefined) {
       const sets = new PathSets();
       const api = (await this.sources()).get('API');
       if (held.src === api && sets.ofReceived(wire) === sets.ofReceived(held.paths)) return false;
     }
-    await this.#addDel(true, false, table, prefix, wire, object, 'add it');
+    await sendRoute(this.#core, routeChange(table, prefix, wire, true), 'add it');
     return true;
   }
 
@@ -257,45 +254,43 @@ export class Routes {
   async addMany(routes: Iterable<Route>, options: BulkOptions = {}): Promise<number> {
     const { table = 0 } = options;
     const resolver = new PathResolver(this.#interfaces);
-    return this.#bulk(routes, options, 'add', async (route) => {
-      const paths = pathsIn(route);
-      const prefix = networkPrefix(route.prefix);
-      const family = parsePrefix(prefix).version;
-      const object = `route ${prefix} in table ${table}`;
-      const wire: WirePath[] = [];
-      for (const path of paths) {
-        const now = resolver.now(path) ?? (await resolver.resolve(path));
-        wire.push(wirePath(now, family, object));
+    const unsent: VppObjectError[] = [];
+    const changes = async function* (): AsyncGenerator<RouteChange> {
+      for (const route of routes) {
+        try {
+          const { prefix, wire } = await wireRoute(resolver, route, table);
+          yield routeChange(table, prefix, wire, true);
+        } catch (error) {
+          if (!(error instanceof VppObjectError)) throw error;
+          unsent.push(error);
+        }
       }
-      await this.#addDel(true, false, table, prefix, wire, object, 'add it');
-    });
+    };
+    return this.#bulk(changes(), options, 'add', unsent);
   }
 
-  /** Deletes many routes, pipelined. */
+  /** Deletes many routes, pipelined; the number VPP was told to delete, for it does not say whether they were there. */
   async deleteMany(prefixes: Iterable<string>, options: BulkOptions = {}): Promise<number> {
-    return this.#bulk(prefixes, options, 'delete', (prefix) => this.delete(prefix, options));
+    const { table = 0 } = options;
+    const changes = function* (): Generator<RouteChange> {
+      for (const prefix of prefixes) yield routeChange(table, networkPrefix(prefix), [], false);
+    };
+    return this.#bulk(changes(), options, 'delete', []);
   }
 
-  async #bulk<T extends string | Route>(
-    items: Iterable<T>,
+  /** `unsent`: what failed before it was sent; looked at afterwards. */
+  async #bulk(
+    changes: Iterable<RouteChange> | AsyncIterable<RouteChange>,
     options: BulkOptions,
     verb: string,
-    send: (item: T) => Promise<void>,
+    unsent: readonly VppObjectError[],
   ): Promise<number> {
-    let failed = 0;
-    let first: unknown;
-    const done = await sendAll(items, send, {
-      ...options,
-      onFailure: (_, error) => {
-        failed += 1;
-        first ??= error;
-        // Without a connection the rest fails as well.
-        if (!(error instanceof VppObjectError)) throw error;
-      },
-    });
-    if (failed === 0) return done;
-    const problem = `cannot ${verb} ${failed} of them; the first: ${(first as Error).message}`;
-    throw new VppObjectError('ERR_VPP_OBJECT_REFUSED', `${done} routes`, problem, { cause: first });
+    const { succeeded, failed, failures } = await sendRoutes(this.#core, changes, options);
+    const bad = failed + unsent.length;
+    if (bad === 0) return succeeded;
+    const first = unsent[0] ?? failures[0]!.error;
+    const problem = `cannot ${verb} ${bad} of them; the first: ${first.message}`;
+    throw new VppObjectError('ERR_VPP_OBJECT_REFUSED', `${succeeded + bad} routes`, problem, { cause: first });
   }
 
   /**
@@ -305,54 +300,31 @@ export class Routes {
    * `desired` may be a million routes: they are kept in some tens of bytes each, and may be made one by one by a
    * generator. Routes that differ are replaced, then missing ones are added, then the others deleted.
    *
-   * @throws VppObjectError ERR_VPP_OBJECT_REFUSED when VPP refused routes, after everything was tried; its `cause` is
+   * @throws VppSyncError ERR_VPP_OBJECT_REFUSED when VPP refused routes, after everything was tried; its `cause` is
    *   the first refusal and `result` says the rest
+   * @throws VppObjectError ERR_VPP_OBJECT_MISSING when there is no such table; nothing was sent
    */
   sync(table: number, desired: Iterable<Route> | AsyncIterable<Route>, options: SyncOptions = {}): Promise<SyncResult> {
     return syncRoutes(this.#core, this.#interfaces, table, desired, options);
   }
 
-  async #wire(route: Route, table: number): Promise<{ prefix: string; wire: WirePath[]; object: string }> {
-    const prefix = networkPrefix(route.prefix);
-    const object = `route ${prefix} in table ${table}`;
-    const resolver = new PathResolver(this.#interfaces);
-    const wire: WirePath[] = [];
-    const family = parsePrefix(prefix).version;
-    for (const path of pathsIn(route)) wire.push(wirePath(await resolver.resolve(path), family, object));
-    return { prefix, wire, object };
-  }
-
-  async #addDel(
-    isAdd: boolean,
-    isMultipath: boolean,
-    table: number,
-    prefix: string,
-    paths: readonly WirePath[],
-    object: string,
-    doing: string,
-  ): Promise<void> {
-    await sendRoute(this.#core, isAdd, isMultipath, table, prefix, paths, object, doing);
+  #wire(route: Route, table: number): Promise<{ prefix: string; wire: WirePath[] }> {
+    return wireRoute(new PathResolver(this.#interfaces), route, table);
   }
 }
 
-/** Sends one ip_route_add_del, in the newest version. */
-export function sendRoute(
-  core: Core,
-  isAdd: boolean,
-  isMultipath: boolean,
+/** A route as VPP wants it. */
+async function wireRoute(
+  resolver: PathResolver,
+  route: Route,
   table: number,
-  prefix: string,
-  paths: readonly WirePath[],
-  object: string,
-  doing: string,
-): Promise<unknown> {
-  const route = { table_id: table, prefix, paths: paths as WirePath[], src: DEFAULT_SOURCE };
-  return core.request('ip_route_add_del_v2', { is_add: isAdd, is_multipath: isMultipath, route }, object, doing);
-}
-
-/** Why a route was refused, in few words. */
-export function refusal(error: unknown, object: string): Error {
-  return error instanceof VppApiError
-    ? new VppObjectError('ERR_VPP_OBJECT_REFUSED', object, `cannot change it: ${said(error)}`, { cause: error })
-    : (failure(error, object, 'change it') as Error);
+): Promise<{ prefix: string; wire: WirePath[] }> {
+  const prefix = networkPrefix(route.prefix);
+  const object = `route ${prefix} in table ${table}`;
+  const family = parsePrefix(prefix).version;
+  const wire: WirePath[] = [];
+  for (const path of pathsIn(route)) {
+    wire.push(wirePath(resolver.now(path) ?? (await resolver.resolve(path)), family, object));
+  }
+  return { prefix, wire };
 }

@@ -6,7 +6,7 @@
 
 import { ArgumentRangeError } from '../errors.js';
 import { mustAgree } from './agree.js';
-import type { Core } from './core.js';
+import { explained, type Core } from './core.js';
 import { SubFlag } from './interface-info.js';
 import { applySettings, type InterfaceSettings } from './interface-settings.js';
 import type { Interface } from './interface.js';
@@ -51,6 +51,8 @@ function vlanNumber(vlan: number | 'any' | undefined, which: string): number {
   }
   return vlan;
 }
+
+const UNSPECIFIED = -1;
 
 /**
  * `vpp.subInterfaces`
@@ -106,8 +108,14 @@ export class SubInterfaces {
       outer_vlan_id: outer,
       inner_vlan_id: inner,
     };
-    const reply = await this.#core.request('create_subif', fields, `sub-interface ${on.name}.${id}`, 'create it');
-    return this.#interfaces.created(reply.sw_if_index, settings);
+    let index: number;
+    try {
+      const reply = await this.#core.request('create_subif', fields, `sub-interface ${on.name}.${id}`, 'create it');
+      index = reply.sw_if_index;
+    } catch (error) {
+      throw explained(error, UNSPECIFIED, 'as it does when another sub-interface takes these tags');
+    }
+    return this.#interfaces.created(index, settings);
   }
 
   /** The sub-interface of this parent and id, created when there is none, with these settings. */

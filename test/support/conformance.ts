@@ -43,7 +43,7 @@ function addressText({ af, un }: { af: number; un: Record<string, string> }): st
 }
 
 /** A request's field in the form that our client takes. */
-function given(value: Json, saved: ReadonlyMap<string, Json>, runDir: string): Json {
+export function given(value: Json, saved: ReadonlyMap<string, Json>, runDir: string): Json {
   if (typeof value === 'string') {
     if (value.startsWith('$')) return saved.get(value.slice(1));
     return value.startsWith(RECORDED_RUN_DIR) ? join(runDir, value.slice(RECORDED_RUN_DIR.length)) : value;
@@ -58,7 +58,7 @@ function given(value: Json, saved: ReadonlyMap<string, Json>, runDir: string): J
 }
 
 /** A recorded answer in the form that our client gives. */
-function expected(value: Json, runDir: string): Json {
+export function expected(value: Json, runDir: string): Json {
   if (typeof value === 'string' && value.startsWith(RECORDED_RUN_DIR)) {
     return join(runDir, value.slice(RECORDED_RUN_DIR.length));
   }

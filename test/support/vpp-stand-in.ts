@@ -6,7 +6,7 @@
 import { join } from 'node:path';
 import { loadBundled, type BundledRelease } from 'node-vpp/api';
 import { ApiServer } from 'node-vpp/dataplane';
-import { parsePrefix } from 'node-vpp/net';
+import { networkPrefix, parsePrefix } from 'node-vpp/net';
 import { folder, type TestEnd } from './api.js';
 
 type Fields = Record<string, any>;
@@ -16,6 +16,13 @@ const no = (retval: number): Fields => ({ retval });
 export const NO_SUCH_ENTRY = -6;
 export const INVALID_SW_IF_INDEX = -2;
 const NO_SUCH_FIB = -3;
+const VALUE_EXIST = -81;
+
+const overlap = (one: string, other: string): boolean => {
+  const [a, b] = [one, other].map((prefix) => prefix.split('/') as [string, string]);
+  const length = Math.min(Number(a![1]), Number(b![1]));
+  return networkPrefix(`${a![0]}/${length}`) === networkPrefix(`${b![0]}/${length}`);
+};
 
 interface Itf extends Fields {
   sw_if_index: number;
@@ -52,6 +59,7 @@ export class StandIn {
   readonly nds: Fields[] = [];
   readonly ra = new Map<number, Fields>();
   readonly redirects = new Map<string, Fields>();
+  readonly puntSockets = new Map<string, Fields>();
   readonly members = new Map<number, Fields>();
   readonly unnumbered = new Map<number, number>();
   readonly nat = {
@@ -140,6 +148,7 @@ export class StandIn {
   /** Deletes an interface, as another client would. */
   unplug(index: number): void {
     this.interfaces.delete(index);
+    for (const [from, to] of this.unnumbered) if (from === index || to === index) this.unnumbered.delete(from);
     this.aclsOn.delete(index);
     this.macipOn.delete(index);
     for (const bridge of this.bridges.values()) {
@@ -160,6 +169,21 @@ export class StandIn {
       this.unplug(itf.sw_if_index);
       return ok;
     });
+  }
+
+  /** An interface has an address once, in one length; and no other of its table has one of the same network. */
+  #isTaken(itf: Itf, prefix: string): boolean {
+    const family = prefix.includes(':') ? 'ip6' : 'ip4';
+    const address = (text: string): string => text.split('/')[0]!;
+    return [...this.interfaces.values()].some(
+      (other) =>
+        other.tables[family] === itf.tables[family] &&
+        other.addresses.some(
+          (held) =>
+            address(held) === address(prefix) ||
+            (other !== itf && held.includes(':') === prefix.includes(':') && overlap(held, prefix)),
+        ),
+    );
   }
 
   #created(row: Fields): Fields {
@@ -200,7 +224,11 @@ export class StandIn {
     );
     this.#on('sw_interface_set_mac_address', (f) => this.#with(f, (itf) => ((itf.l2_address = f.mac_address), ok)));
     this.#on('sw_interface_set_mtu', (f) => this.#with(f, (itf) => ((itf.mtu = f.mtu), ok)));
-    this.#on('hw_interface_set_mtu', (f) => this.#with(f, (itf) => ((itf.link_mtu = f.mtu), ok)));
+    this.#on('hw_interface_set_mtu', (f) =>
+      this.#with(f, (itf) =>
+        ['Loopback', 'bond'].includes(itf.interface_dev_type) ? -126 : ((itf.link_mtu = f.mtu), ok),
+      ),
+    );
     this.#on('sw_interface_set_interface_name', (f) => this.#with(f, (itf) => ((itf.interface_name = f.name), ok)));
     for (const name of [
       'sw_interface_set_promisc',
@@ -217,9 +245,9 @@ export class StandIn {
     this.#on('sw_interface_add_del_address', (f) =>
       this.#with(f, (itf) => {
         const at = itf.addresses.indexOf(f.prefix as string);
-        if (f.is_add === at >= 0) return f.is_add ? ok : no(-60);
-        if (f.is_add) itf.addresses.push(f.prefix as string);
-        else itf.addresses.splice(at, 1);
+        if (!f.is_add) return at < 0 ? -60 : (itf.addresses.splice(at, 1), ok);
+        if (this.#isTaken(itf, f.prefix as string)) return (f.prefix as string).includes(':') ? -127 : -105;
+        itf.addresses.push(f.prefix as string);
         return ok;
       }),
     );
@@ -231,7 +259,8 @@ export class StandIn {
     this.#on('sw_interface_set_table', (f) =>
       this.#with(f, (itf) => {
         if (!this.tables.has(`${f.vrf_id} ${f.is_ipv6}`)) return no(NO_SUCH_FIB);
-        if (itf.addresses.some((prefix) => prefix.includes(':') === f.is_ipv6)) return no(-126);
+        if (itf.addresses.some((prefix) => prefix.includes(':') === f.is_ipv6)) return no(-114);
+        if (!f.is_ipv6 && this.unnumbered.has(itf.sw_if_index)) return no(-114);
         itf.tables[f.is_ipv6 ? 'ip6' : 'ip4'] = f.vrf_id as number;
         return ok;
       }),
@@ -240,6 +269,9 @@ export class StandIn {
       this.#with(f, (itf) => ({ retval: 0, vrf_id: itf.tables[f.is_ipv6 ? 'ip6' : 'ip4'] })),
     );
     this.#on('sw_interface_set_unnumbered', (f) => {
+      const [from, to] = [f.unnumbered_sw_if_index, f.sw_if_index].map((at) => this.interfaces.get(at as number));
+      if (from === undefined || to === undefined) return no(INVALID_SW_IF_INDEX);
+      if (f.is_add && from.tables.ip4 !== to.tables.ip4) return no(-74);
       if (f.is_add) this.unnumbered.set(f.unnumbered_sw_if_index as number, f.sw_if_index as number);
       else this.unnumbered.delete(f.unnumbered_sw_if_index as number);
       return ok;
@@ -254,14 +286,16 @@ export class StandIn {
     ]);
     this.#on('create_loopback_instance', (f) => {
       const n = f.is_specified ? (f.user_instance as number) : this.#free('loop');
-      if (this.#rows('Loopback').some((itf) => itf.instance === n)) return { retval: -147, sw_if_index: NONE };
+      if (this.#rows('Loopback').some((itf) => itf.instance === n)) return { retval: -31, sw_if_index: NONE };
       const mac = f.mac_address === '00:00:00:00:00:00' ? {} : { l2_address: f.mac_address };
       return this.#created({ interface_name: `loop${n}`, interface_dev_type: 'Loopback', instance: n, ...mac });
     });
     this.#on('delete_loopback', (f) => this.#del(f));
-    this.#on('bvi_create', () =>
-      this.#created({ interface_name: `bvi${this.#free('bvi')}`, interface_dev_type: 'BVI' }),
-    );
+    this.#on('bvi_create', ({ user_instance: asked, mac }) => {
+      const n = asked === NONE ? this.#free('bvi') : (asked as number);
+      const own = mac === '00:00:00:00:00:00' ? {} : { l2_address: mac };
+      return this.#created({ interface_name: `bvi${n}`, interface_dev_type: 'BVI', ...own });
+    });
     this.#on('bvi_delete', (f) => this.#del(f));
     this.#memif();
     this.#links();
@@ -270,7 +304,10 @@ export class StandIn {
 
   #memif(): void {
     this.#on('memif_socket_filename_add_del_v2', (f) => {
-      if (!f.is_add) return this.sockets.delete(f.socket_id as number) ? ok : no(-7);
+      if (!f.is_add) {
+        const inUse = this.#rows('memif').some(({ memif }) => memif.socket_id === f.socket_id);
+        return inUse ? no(-74) : this.sockets.delete(f.socket_id as number) ? ok : no(-73);
+      }
       let id = f.socket_id as number;
       if (id === NONE) for (id = 1; this.sockets.has(id);) id += 1;
       this.sockets.set(id, f.socket_filename as string);
@@ -280,9 +317,9 @@ export class StandIn {
       [...this.sockets].map(([socket_id, socket_filename]) => ({ socket_id, socket_filename })),
     );
     this.#on('memif_create_v2', (f) => {
-      if (!this.sockets.has(f.socket_id as number)) return { retval: -7, sw_if_index: NONE };
+      if (!this.sockets.has(f.socket_id as number)) return { retval: -73, sw_if_index: NONE };
       const name = `memif${f.socket_id}/${f.id}`;
-      if (this.#rows('memif').some((itf) => itf.interface_name === name)) return { retval: -123, sw_if_index: NONE };
+      if (this.#rows('memif').some((itf) => itf.interface_name === name)) return { retval: -68, sw_if_index: 0 };
       return this.#created({ interface_name: name, interface_dev_type: 'memif', memif: f });
     });
     this.#on('memif_delete', (f) => this.#del(f));
@@ -339,6 +376,15 @@ export class StandIn {
         if ([...this.interfaces.values()].some((itf) => itf.interface_name === name))
           return { retval: -56, sw_if_index: NONE };
         const flags = f.sub_if_flags as number;
+        const isTaken = [...this.interfaces.values()].some(
+          (itf) =>
+            itf.type === 1 &&
+            itf.sup_sw_if_index === parent.sw_if_index &&
+            itf.sub_if_flags === flags &&
+            itf.sub_outer_vlan_id === f.outer_vlan_id &&
+            itf.sub_inner_vlan_id === f.inner_vlan_id,
+        );
+        if (isTaken) return { retval: -1, sw_if_index: NONE };
         return this.#created({
           ...{ interface_name: name, interface_dev_type: parent.interface_dev_type, type: 1 },
           ...{
@@ -369,10 +415,22 @@ export class StandIn {
     this.#on('bond_create2', bond);
     this.#on('bond_create', bond);
     this.#on('bond_delete', (f) => this.#del(f));
-    this.#on('bond_add_member', (f) => (this.members.set(f.sw_if_index as number, f), ok));
-    this.#on('bond_detach_member', (f) => (this.members.delete(f.sw_if_index as number) ? ok : no(-7)));
+    this.#on('bond_add_member', (f) =>
+      this.members.has(f.sw_if_index as number) ? no(VALUE_EXIST) : (this.members.set(f.sw_if_index as number, f), ok),
+    );
+    this.#on('bond_detach_member', (f) => (this.members.delete(f.sw_if_index as number) ? ok : no(-71)));
     const ofBond = (index: number): Fields[] =>
       [...this.members.values()].filter((member) => member.bond_sw_if_index === index);
+    this.#on('sw_interface_lacp_dump', () =>
+      this.#rows('bond')
+        .filter(({ bond: { mode } }) => mode === 5)
+        .flatMap((bond) =>
+          ofBond(bond.sw_if_index).map(({ sw_if_index }) => ({
+            ...{ sw_if_index, interface_name: this.interfaces.get(sw_if_index as number)?.interface_name ?? '' },
+            bond_interface_name: bond.interface_name,
+          })),
+        ),
+    );
     this.#on('sw_bond_interface_dump', () =>
       this.#rows('bond').map((itf) => ({
         ...{ sw_if_index: itf.sw_if_index, id: itf.bond.id, mode: itf.bond.mode, lb: itf.bond.lb },
@@ -394,7 +452,7 @@ export class StandIn {
         this.unplug(found.sw_if_index);
         return { retval: 0, sw_if_index: found.sw_if_index };
       }
-      if (found !== undefined) return { retval: -71, sw_if_index: NONE };
+      if (found !== undefined) return { retval: /VXLAN|GENEVE/.test(type) ? -75 : -79, sw_if_index: NONE };
       const instance = f.instance === NONE || f.instance === undefined ? this.#free(name) : f.instance;
       return this.#created({
         interface_name: `${name}${instance}`,
@@ -585,6 +643,8 @@ export class StandIn {
     this.#on('l2fib_add_del', (f) => {
       const { is_add: add, ...row } = f;
       const key = `${f.bd_id} ${f.mac}`;
+      const members = (this.bridges.get(f.bd_id as number)?.sw_if_details ?? []) as Fields[];
+      if (add && !f.filter_mac && !members.some((one) => one.sw_if_index === f.sw_if_index)) return no(-2);
       if (add) this.macs.set(key, row as Fields);
       else if (!this.macs.delete(key)) return no(NO_SUCH_ENTRY);
       return ok;
@@ -749,12 +809,18 @@ export class StandIn {
         .filter(([on]) => index === NONE || on === index)
         .map(([sw_if_index, row]) => ({ sw_if_index, ...row })),
     );
-    this.#on('set_punt', () => ok);
+    this.#on('set_punt', ({ punt }) => (punt.punt.l4.protocol === 17 || punt.punt.l4.port === 65_535 ? ok : no(-1)));
     this.#on('punt_reason_dump', () =>
       ['ipsec4-spi-o-udp-0', 'ip4-icmp-error'].map((name, id) => ({ reason: { id, name } })),
     );
-    this.#on('punt_socket_register', () => ({ retval: 0, pathname: '/run/vpp/punt.sock' }));
-    this.#on('punt_socket_deregister', () => ok);
+    // Of the ports, VPP takes those of UDP; nothing is said about what was not registered.
+    this.#on('punt_socket_register', ({ punt, pathname }) => {
+      if (punt.type === 0 && punt.punt.l4.protocol !== 17) return { retval: -1, pathname: '/run/vpp/punt.sock' };
+      this.puntSockets.set(JSON.stringify(punt), { punt, pathname });
+      return { retval: 0, pathname: '/run/vpp/punt.sock' };
+    });
+    this.#on('punt_socket_deregister', ({ punt }) => (this.puntSockets.delete(JSON.stringify(punt)), ok));
+    this.#on('punt_socket_dump', ({ type }) => [...this.puntSockets.values()].filter(({ punt }) => punt.type === type));
     this.#on('add_del_ip_punt_redirect_v2', ({ is_add: add, punt }) => {
       const key = `${punt.rx_sw_if_index} ${punt.af}`;
       if (add) this.redirects.set(key, punt as Fields);
@@ -800,6 +866,7 @@ export class StandIn {
     this.#on('nat44_forwarding_enable_disable', (f) => ((nat.forwarding = f.enable as boolean), ok));
     this.#on('nat_set_timeouts', (f) => ((nat.timeouts = f as typeof nat.timeouts), ok));
     this.#on('nat44_interface_add_del_feature', (f) => {
+      if (f.is_add && nat.outputs.has(f.sw_if_index as number)) return no(VALUE_EXIST);
       const now = nat.sides.get(f.sw_if_index as number) ?? 0;
       const next = f.is_add ? now | f.flags : now & ~f.flags;
       if (next === 0) nat.sides.delete(f.sw_if_index as number);
@@ -808,6 +875,7 @@ export class StandIn {
     });
     this.#on('nat44_interface_dump', () => [...nat.sides].map(([sw_if_index, flags]) => ({ sw_if_index, flags })));
     this.#on('nat44_ed_add_del_output_interface', (f) => {
+      if (f.is_add && nat.sides.has(f.sw_if_index as number)) return no(VALUE_EXIST);
       if (f.is_add) nat.outputs.add(f.sw_if_index as number);
       else nat.outputs.delete(f.sw_if_index as number);
       return ok;
@@ -819,8 +887,10 @@ export class StandIn {
       for (let at = first; at <= number(f.last_ip_address as string); at += 1) {
         const ip_address = [24, 16, 8, 0].map((bits) => Math.floor(at / 2 ** bits) & 255).join('.');
         const row = { ip_address, flags: f.flags, vrf_id: f.vrf_id };
+        const isThere = nat.addresses.some((one) => one.ip_address === ip_address && one.flags === f.flags);
+        if (f.is_add && isThere) return no(VALUE_EXIST);
         if (f.is_add) nat.addresses.push(row);
-        else remove(nat.addresses, row, 'ip_address');
+        else remove(nat.addresses, row, 'ip_address', 'flags');
       }
       return ok;
     });
@@ -831,8 +901,19 @@ export class StandIn {
         : remove(nat.interfaceAddresses, row as Fields, 'sw_if_index'),
     );
     this.#on('nat44_interface_addr_dump', () => nat.interfaceAddresses);
+    // An outside end leads to one inside; an inside end of a static mapping to one outside.
+    const endOf = (f: Fields): string => {
+      const over = (f.external_sw_if_index ?? f.sw_if_index ?? NONE) as number;
+      const address = over === NONE ? (f.external_ip_address ?? f.external_addr ?? f.ip_address) : over;
+      return `${address} ${f.external_port ?? f.port} ${f.protocol} ${f.flags & 8}`;
+    };
+    const localOf = (f: Fields): string => `${f.local_ip_address} ${f.local_port} ${f.protocol} ${f.vrf_id}`;
+    const isTaken = (f: Fields): boolean =>
+      [...nat.mappings, ...nat.balancers].some((one) => endOf(one) === endOf(f)) ||
+      nat.identities.some((one) => endOf(one) === endOf(f) && (f.ip_address === undefined || one.vrf_id === f.vrf_id));
     const mapping = (f: Fields): Fields => {
       const { is_add: add, match_pool: _, pool_ip_address: _p, ...row } = f;
+      if (add && (isTaken(row) || nat.mappings.some((one) => localOf(one) === localOf(row)))) return no(VALUE_EXIST);
       return add
         ? (nat.mappings.push(row), ok)
         : remove(nat.mappings, row, 'local_ip_address', 'external_ip_address', 'external_port', 'protocol');
@@ -840,17 +921,26 @@ export class StandIn {
     this.#on('nat44_add_del_static_mapping_v2', mapping);
     this.#on('nat44_static_mapping_dump', () => nat.mappings);
     this.#on('nat44_add_del_identity_mapping', ({ is_add: add, ...row }) =>
-      add ? (nat.identities.push(row as Fields), ok) : remove(nat.identities, row as Fields, 'ip_address', 'port'),
+      add && isTaken(row as Fields)
+        ? no(VALUE_EXIST)
+        : add
+          ? (nat.identities.push(row as Fields), ok)
+          : remove(nat.identities, row as Fields, 'ip_address', 'port'),
     );
     this.#on('nat44_identity_mapping_dump', () => nat.identities);
     this.#on('nat44_add_del_lb_static_mapping', ({ is_add: add, local_num: _, ...row }) =>
-      add
-        ? (nat.balancers.push(row as Fields), ok)
-        : remove(nat.balancers, row as Fields, 'external_addr', 'external_port'),
+      add && isTaken(row as Fields)
+        ? no(VALUE_EXIST)
+        : add
+          ? (nat.balancers.push(row as Fields), ok)
+          : remove(nat.balancers, row as Fields, 'external_addr', 'external_port'),
     );
     this.#on('nat44_lb_static_mapping_add_del_local', (f) => {
       const found = nat.balancers.find((one) => one.external_addr === f.external_addr);
       if (found === undefined) return no(NO_SUCH_ENTRY);
+      const isThere = found.locals.some((one: Fields) => one.addr === f.local.addr && one.port === f.local.port);
+      if (f.is_add && isThere) return no(VALUE_EXIST);
+      if (!f.is_add && found.locals.length < 3) return no(-1);
       if (f.is_add) found.locals.push(f.local);
       else found.locals = found.locals.filter((one: Fields) => one.addr !== f.local.addr);
       return ok;

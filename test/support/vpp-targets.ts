@@ -3,6 +3,8 @@
 // scenario and skipped there.
 
 import type { Test } from 'tap';
+import { rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { bundledReleases, type BundledRelease } from 'node-vpp/api';
 import { startDataplane } from 'node-vpp/dataplane';
@@ -29,13 +31,17 @@ export interface Target {
 
 let running: Promise<Vpp> | undefined;
 
+const puntSocket = join(tmpdir(), `node-vpp-punt-${process.pid}.sock`);
+
 /** One VPP for all scenarios: they leave it as they found it. */
 export function realVpp(): Promise<Vpp> {
-  return (running ??= Vpp.start({ plugins }));
+  return (running ??= Vpp.start({ plugins, config: `punt { socket ${puntSocket} }` }));
 }
 
 export async function stopRealVpp(): Promise<void> {
-  if (running !== undefined) await (await running).stop();
+  if (running === undefined) return;
+  await (await running).stop();
+  rmSync(puntSocket, { force: true });
 }
 
 export const targets: readonly Target[] = [

@@ -4,20 +4,19 @@
 //
 // An entry of the document need not say everything: what it leaves out is not compared.
 
-import { ArgumentTypeError } from '../../errors.js';
-import type {
-  BondOptions,
-  GreOptions,
-  Interface,
-  InterfaceSettings,
-  IpipOptions,
-  Vpp,
-  VxlanOptions,
-} from '../../vpp/index.js';
+import type { Vpp } from '../../vpp/index.js';
 import { covers } from './covers.js';
 import { comparable, extraActions, isExtra, type Extras } from './extras.js';
+import {
+  comparableInterface,
+  ensureInterface,
+  mustBeChangeable,
+  ranksOf,
+  tableIn,
+  type InterfaceEntry,
+} from './interfaces.js';
 import { ensureNat, natDifference, natPruner, type NatEntry } from './nat.js';
-import { dumpDocument, keyOf, sections, type BridgeEntry, type Document, type InterfaceEntry } from './document.js';
+import { dumpDocument, keyOf, sections, type BridgeEntry, type Document } from './document.js';
 
 /** One difference. */
 export interface Change {
@@ -32,7 +31,12 @@ export interface Change {
 /** What is to be done for a VPP to be as the document says. */
 export function difference(wanted: Document, held: Document): Change[] {
   const changes: Change[] = [];
-  const tableOf = (itf: string): number => held.interfaces?.find(({ name }) => name === itf)?.table ?? 0;
+  const tableOf = (itf: string, family: 'ip4' | 'ip6'): number =>
+    tableIn(held.interfaces?.find(({ name }) => name === itf)?.table, family);
+  const asComparable = (section: string, found: object, entry: object): object =>
+    section === 'interfaces'
+      ? comparableInterface(found as InterfaceEntry, entry as InterfaceEntry)
+      : comparable(section, found, entry, tableOf);
   for (const section of sections) {
     const want = wanted[section];
     if (want === undefined) continue;
@@ -49,7 +53,7 @@ export function difference(wanted: Document, held: Document): Change[] {
     for (const entry of want as unknown[]) {
       const key = keyOf(section, entry);
       const found = have.get(key) as Record<string, unknown> | undefined;
-      const now = found && (comparable(section, found, entry as object, tableOf) as Record<string, unknown>);
+      const now = found && (asComparable(section, found, entry as object) as Record<string, unknown>);
       have.delete(key);
       if (now === undefined) changes.push({ type: '+', section, key, fields: [], entry });
       else {
@@ -62,73 +66,6 @@ export function difference(wanted: Document, held: Document): Change[] {
     for (const [key, entry] of have) changes.push({ type: '-', section, key, fields: [], entry });
   }
   return changes;
-}
-
-function settingsOf(entry: InterfaceEntry): InterfaceSettings {
-  const { up, mac, mtu, addresses, table, tagRewrite } = entry;
-  return {
-    ...(up === undefined ? {} : { up }),
-    ...(mac === undefined ? {} : { mac }),
-    ...(mtu === undefined ? {} : { mtu }),
-    ...(addresses === undefined ? {} : { addresses }),
-    ...(table === undefined ? {} : { table }),
-    ...(tagRewrite === undefined ? {} : { tagRewrite }),
-  };
-}
-
-async function ensureInterface(vpp: Vpp, entry: InterfaceEntry): Promise<void> {
-  const settings = settingsOf(entry);
-  const found = await vpp.interfaces.find(entry.name);
-  let itf: Interface;
-  if (found !== undefined) itf = await vpp.interfaces.adopt(found, settings);
-  else {
-    const all = { ...settings, tag: entry.name };
-    const need = <T>(value: T | undefined, what: string): T => {
-      if (value === undefined) throw new ArgumentTypeError(`interface ${entry.name}: a ${entry.kind} needs ${what}`);
-      return value;
-    };
-    switch (entry.kind) {
-      case 'loopback':
-        itf = await vpp.loopbacks.create({
-          ...all,
-          ...(entry.instance === undefined ? {} : { instance: entry.instance }),
-        });
-        break;
-      case 'memif':
-        itf = await vpp.memif.create({ ...all, ...need(entry.memif, 'memif') });
-        break;
-      case 'tap':
-        itf = await vpp.taps.create({ ...all, ...need(entry.tap, 'tap') });
-        break;
-      case 'af_packet':
-        itf = await vpp.afPackets.create({ ...all, host: need(entry.host, 'host') });
-        break;
-      case 'vlan': {
-        const { parent, ...vlan } = need(entry.vlan, 'vlan');
-        itf = await vpp.subInterfaces.create(parent, { ...all, ...vlan });
-        break;
-      }
-      case 'vxlan':
-        itf = await vpp.vxlan.create({ ...all, ...(need(entry.tunnel, 'tunnel') as VxlanOptions) });
-        break;
-      case 'geneve':
-        itf = await vpp.geneve.create({ ...all, ...(need(entry.tunnel, 'tunnel') as VxlanOptions) });
-        break;
-      case 'gre':
-        itf = await vpp.gre.create({ ...all, ...(need(entry.tunnel, 'tunnel') as GreOptions) });
-        break;
-      case 'ipip':
-        itf = await vpp.ipip.create({ ...all, ...(need(entry.tunnel, 'tunnel') as IpipOptions) });
-        break;
-      case 'bond':
-        itf = await vpp.bonds.create({ ...all, ...(need(entry.bond, 'bond') as BondOptions) });
-        break;
-      case 'adopted':
-        itf = await vpp.interfaces.adopt(entry.name, settings);
-    }
-  }
-  for (const member of entry.members ?? []) await vpp.bonds.ensureMember(itf, member);
-  if (entry.acls !== undefined) await vpp.acls.apply(itf, entry.acls);
 }
 
 async function ensureBridge(vpp: Vpp, { members, ...bridge }: BridgeEntry): Promise<void> {
@@ -202,14 +139,25 @@ export async function applyDocument(
 ): Promise<Change[]> {
   const held = await dumpDocument(vpp);
   const changes = difference(wanted, held);
-  const apply = changes.filter(({ type }) => type !== '-');
-  const prune = options.prune === true ? changes.filter(({ type }) => type === '-').reverse() : [];
-  // Sub-interfaces before what they are on.
-  prune.sort(
-    (a, b) =>
-      sections.indexOf(b.section as 'tables') - sections.indexOf(a.section as 'tables') ||
-      Number(isVlan(b)) - Number(isVlan(a)),
+  for (const { section, key, fields } of changes) if (section === 'interfaces') mustBeChangeable(key, fields);
+  // An interface after those that it is made of, and before them when they are deleted.
+  const inOrder = (list: Change[], entries: readonly InterfaceEntry[] | undefined): Change[] => {
+    const ranks = ranksOf(entries ?? []);
+    const rank = ({ section, key }: Change): number => (section === 'interfaces' ? ranks.get(key)! : 0);
+    const place = ({ section }: Change): number => sections.indexOf(section as 'tables');
+    return list.sort((a, b) => place(a) - place(b) || rank(a) - rank(b));
+  };
+  const apply = inOrder(
+    changes.filter(({ type }) => type !== '-'),
+    wanted.interfaces,
   );
+  const prune =
+    options.prune === true
+      ? inOrder(
+          changes.filter(({ type }) => type === '-'),
+          held.interfaces,
+        ).reverse()
+      : [];
   const gone = new Set(prune.filter(({ section }) => section === 'interfaces').map(({ key }) => key));
   const less = prune.find(({ section }) => section === 'nat44');
   const nat = less && natPruner(vpp, less.entry as NatEntry, held.nat44 ?? {}, gone);
@@ -225,6 +173,3 @@ export async function applyDocument(
   await nat?.after();
   return [...prune, ...apply];
 }
-
-const isVlan = ({ section, entry }: Change): boolean =>
-  section === 'interfaces' && (entry as InterfaceEntry).kind === 'vlan';

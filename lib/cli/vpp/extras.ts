@@ -1,11 +1,12 @@
 // What interfaces and routing have beside addresses and routes, in the document: uRPF, proxy ARP and ND, router
-// advertisements, l3 cross-connects, ABF. For each section: how it is dumped, made so, and taken away.
+// advertisements, l3 cross-connects, ABF, punt. For each section: how it is dumped, made so, and taken away.
 
 import { isIpv6, networkPrefix, normalizeIp } from '../../net/index.js';
 import type {
   AdvertisedPrefix,
   HeldPath,
   ProxyArpRange,
+  PuntSocket,
   RouterAdvertisement,
   RoutePath,
   UrpfMode,
@@ -48,6 +49,8 @@ export interface Extras {
   routerAdvertisements?: AdvertisementEntry[];
   l3xc?: { interface: string; family?: Family; paths: RoutePath[] }[];
   abf?: AbfEntry[];
+  puntSockets?: PuntSocket[];
+  puntRedirects?: { rx?: string; family?: Family; paths: RoutePath[] }[];
 }
 
 type Entry<S extends keyof Extras> = NonNullable<Extras[S]>[number];
@@ -73,6 +76,12 @@ export const extraKeys = {
   routerAdvertisements: (one: Partial<AdvertisementEntry>) => one.interface ?? 'undefined',
   l3xc: ({ interface: on, family = 'ip4' }: Entry<'l3xc'>) => `${on} ${family}`,
   abf: ({ id }: AbfEntry) => String(id),
+  puntSockets: (one: Partial<Record<'reason' | 'ipProtocol' | 'protocol' | 'port' | 'family', string | number>>) => {
+    if (one.reason !== undefined) return `reason ${one.reason}`;
+    const { ipProtocol, protocol = 'undefined', port = 'undefined', family = 'ip4' } = one;
+    return ipProtocol === undefined ? `${protocol} ${port} ${family}` : `protocol ${ipProtocol} ${family}`;
+  },
+  puntRedirects: ({ rx = 'all', family = 'ip4' }: Entry<'puntRedirects'>) => `${rx} ${family}`,
 };
 
 /** Rows of a feature; none when its plugin is not loaded. */
@@ -117,6 +126,14 @@ export async function dumpExtras(vpp: Vpp, names: ReadonlyMap<number, string>): 
   }
   const aclTags = new Map((await orNone(vpp.acls.list())).map(({ index, tag }) => [index, tag]));
   const attached = live(await orNone(vpp.abf.attachments()));
+  const redirects: Entry<'puntRedirects'>[] = [];
+  for (const family of ['ip4', 'ip6'] as const) {
+    for (const { rxIndex, paths } of await orNone(vpp.punt.redirects(family))) {
+      if (rxIndex !== undefined && !names.has(rxIndex)) continue;
+      const rx = rxIndex === undefined ? {} : { rx: name(rxIndex) };
+      redirects.push({ ...rx, family, paths: namedPaths(paths, name) });
+    }
+  }
   return {
     urpf,
     proxyArpRanges: (await orNone(vpp.proxyArp.ranges())).map(({ table, ...range }) => ({
@@ -153,6 +170,8 @@ export async function dumpExtras(vpp: Vpp, names: ReadonlyMap<number, string>): 
         .map(({ interfaceIndex, priority, family }) => ({ interface: name(interfaceIndex), priority, family }));
       return { id, acl: tag === '' ? aclIndex : tag, family: familyOf(paths, attachments), paths, attachments };
     }),
+    puntSockets: await orNone(vpp.punt.sockets()),
+    puntRedirects: redirects,
   };
 }
 
@@ -166,8 +185,16 @@ const FOREVER = 0xffffffff;
  * What is held, as it is to be compared with what is wanted: the table of uRPF is the interface's unless it says another;
  * and lifetimes of prefixes were what is wanted when they are less now, for VPP counts them down while it advertises.
  */
-export function comparable(section: string, held: object, wanted: object, tableOf: (name: string) => number): object {
-  if (section === 'urpf') return { table: tableOf((held as UrpfEntry).interface), ...held };
+export function comparable(
+  section: string,
+  held: object,
+  wanted: object,
+  tableOf: (name: string, family: Family) => number,
+): object {
+  if (section === 'urpf') {
+    const { interface: on, family = 'ip4' } = held as UrpfEntry;
+    return { table: tableOf(on, family), ...held };
+  }
   if (section !== 'routerAdvertisements') return held;
   const want = new Map((wanted as AdvertisementEntry).prefixes?.map((one) => [networkPrefix(one.prefix), one]));
   const less = (now: number | undefined, was: number | undefined): boolean =>
@@ -244,6 +271,14 @@ export const extraActions: {
       for (const { interface: on, ...options } of attachments) await vpp.abf.detach(id, on, options);
       await vpp.abf.delete(id);
     },
+  ],
+  puntSockets: [
+    (vpp, { path, ...what }) => vpp.punt.ensureSocket(what, path),
+    (vpp, { path: _, ...what }) => vpp.punt.deregisterSocket(what),
+  ],
+  puntRedirects: [
+    (vpp, redirect) => vpp.punt.ensureRedirect(redirect),
+    (vpp, { rx, family = 'ip4' }) => vpp.punt.deleteRedirect({ ...(rx === undefined ? {} : { rx }), family }),
   ],
 };
 

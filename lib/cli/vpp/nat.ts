@@ -2,7 +2,8 @@
 // looked at. Members of a list have no order; one is found again by its end: the interface, or the outside address with
 // port and protocol. Pools are compared by address, so that one range or two neighbouring ones are the same.
 //
-// What is new is added before what is gone is deleted, so that translation goes on, except where VPP has room for one only.
+// What is new is added before what is gone is deleted, so that translation goes on, except where VPP has room for one only:
+// then the one gives way to the other, for the file says what is to be there, with `--prune` or without.
 
 import { ipv4FromNumber, ipv4ToNumber } from '../../net/index.js';
 import type { Nat44Balancer, Nat44Identity, Nat44Mapping, Nat44Pool, Nat44Timeouts, Vpp } from '../../vpp/index.js';
@@ -174,9 +175,10 @@ const keyOf = (list: List, one: unknown): string =>
 
 type Members = Partial<Record<Exclude<List, 'pools'>, unknown[]>> & { pools?: PoolAddress[] };
 
-/** Members of lists: those that VPP lacks or has otherwise, and those that it has beside them. */
+/** Members of lists: those that VPP lacks or has otherwise, those in their way, and those that it has beside them. */
 interface Difference {
   readonly missing: Members;
+  readonly inTheWay: Members;
   readonly extra: Members;
 }
 
@@ -203,10 +205,44 @@ function membersOf(wanted: NatEntry, held: NatEntry): Difference {
     for (const one of want) have.delete(keyOf(list, one));
     extra[list] = [...have.values()];
   }
+  const inTheWay = inTheWayOf(missing, wanted, held);
+  for (const list of lists) {
+    const gone = new Set<unknown>(inTheWay[list]);
+    if (extra[list] !== undefined)
+      (extra as Record<List, unknown[]>)[list] = extra[list].filter((one) => !gone.has(one));
+  }
+  return { missing, inTheWay, extra };
+}
+
+/** What VPP has where something that is missing is to be. */
+function inTheWayOf(missing: Members, wanted: NatEntry, held: NatEntry): Members {
+  const newEnds = new Set(ends.flatMap((list) => (missing[list] ?? []).map(endOf)));
   // VPP leads an inside end to one outside: a mapping that moves to another is changed.
-  const moved = new Set((missing.mappings ?? []).map(localOf));
-  extra.mappings = (extra.mappings ?? []).filter((one) => !moved.has(localOf(one)));
-  return { missing, extra };
+  const newLocals = new Set((missing.mappings ?? []).map(localOf));
+  const found: Members = {};
+  for (const list of ends) {
+    const stays = (one: unknown): boolean => ((wanted[list] ?? []) as unknown[]).some((other) => covers(one, other));
+    found[list] = ((held[list] ?? []) as unknown[]).filter((one) => {
+      const end = endOf(one);
+      if (list === 'mappings' && newLocals.has(localOf(one))) return !stays(one);
+      if (!newEnds.has(end) || stays(one)) return false;
+      // The same address may be left as it is in several tables.
+      const identities = (missing.identities ?? []).filter((other) => endOf(other) === end);
+      const others = [...(missing.mappings ?? []), ...(missing.balancers ?? [])].some((other) => endOf(other) === end);
+      return list !== 'identities' || others || identities.some((other) => keyOf(list, other) === keyOf(list, one));
+    });
+  }
+  const newPools = new Set((missing.pools ?? []).map(({ address, twice }) => `${address} ${twice}`));
+  const stays = new Set(addressesOf(wanted.pools ?? []).map(poolKey));
+  found.pools = addressesOf(held.pools ?? []).filter(
+    (one) => newPools.has(`${one.address} ${one.twice}`) && !stays.has(poolKey(one)),
+  );
+  // An interface is translated after routing, or before it.
+  const newOutput = new Set(missing.output);
+  const newInput = new Set([...(missing.inside ?? []), ...(missing.outside ?? [])]);
+  for (const side of sides)
+    found[side] = (held[side] ?? []).filter((one) => (side === 'output' ? newInput : newOutput).has(one));
+  return found;
 }
 
 /** Names of what is to be added or changed, and what VPP has beside it in words: `pools 203.0.113.4-203.0.113.9`. */
@@ -226,33 +262,20 @@ export function natDifference(wanted: NatEntry, held: NatEntry | undefined): { d
   return { differs, extra: words };
 }
 
-/** Adds and changes; deletes nothing but what is changed. */
+/** Adds and changes; deletes nothing but what is in the way of that. */
 export async function ensureNat(vpp: Vpp, nat: NatEntry, held: NatEntry = {}): Promise<void> {
   const { nat44 } = vpp;
   await nat44.ensureEnabled();
+  const { missing, inTheWay } = membersOf(nat, held);
+  await remove(vpp, inTheWay);
   for (const itf of nat.inside ?? []) await nat44.setInside(itf);
   for (const itf of nat.outside ?? []) await nat44.setOutside(itf);
   for (const itf of nat.output ?? []) await nat44.setOutput(itf);
   for (const itf of nat.interfacePools ?? []) await nat44.addInterfacePool(itf);
   for (const pool of nat.pools ?? []) await nat44.ensurePool(pool);
-  const { missing } = membersOf(nat, held);
-  const mappings = (missing.mappings ?? []) as Nat44Mapping[];
-  const taken = new Set(mappings.flatMap((one) => [endOf(one), localOf(one)]));
-  for (const now of held.mappings ?? []) {
-    const inTheWay = taken.has(endOf(now)) || taken.has(localOf(now));
-    if (inTheWay && !nat.mappings!.some((one) => covers(now, one))) await nat44.deleteMapping(now);
-  }
-  for (const mapping of mappings) await nat44.addMapping(mapping);
-  for (const balancer of (missing.balancers ?? []) as Nat44Balancer[]) {
-    const now = held.balancers?.find((one) => endOf(one) === endOf(balancer));
-    if (now !== undefined) await nat44.deleteBalancer(now);
-    await nat44.addBalancer(balancer);
-  }
-  for (const identity of (missing.identities ?? []) as Nat44Identity[]) {
-    const now = held.identities?.find((one) => keyOf('identities', one) === keyOf('identities', identity));
-    if (now !== undefined) await nat44.deleteIdentity(now);
-    await nat44.addIdentity(identity);
-  }
+  for (const mapping of missing.mappings ?? []) await nat44.addMapping(mapping as Nat44Mapping);
+  for (const balancer of missing.balancers ?? []) await nat44.addBalancer(balancer as Nat44Balancer);
+  for (const identity of missing.identities ?? []) await nat44.addIdentity(identity as Nat44Identity);
   if (nat.timeouts !== undefined && !covers(held.timeouts, nat.timeouts)) await nat44.setTimeouts(nat.timeouts);
   if (nat.forwarding !== undefined && nat.forwarding !== (held.forwarding ?? false))
     await nat44.setForwarding(nat.forwarding);
@@ -271,8 +294,8 @@ async function remove(vpp: Vpp, { pools, ...members }: Members): Promise<void> {
 }
 
 /**
- * Deletes what VPP has beside the document. To be called twice: before what is new is added for `inTheWay` of it, or on
- * an interface that will be `gone`; and afterwards for the rest.
+ * Deletes what VPP has beside the document. To be called twice: before what is new is added for what is on an interface
+ * that will be `gone`; and afterwards for the rest.
  */
 export function natPruner(
   vpp: Vpp,
@@ -280,22 +303,13 @@ export function natPruner(
   held: NatEntry,
   gone: ReadonlySet<string>,
 ): { before(): Promise<void>; after(): Promise<void> } {
-  const { missing, extra } = membersOf(wanted, held);
-  const newEnds = new Set(ends.flatMap((list) => (missing[list] ?? []).map(endOf)));
-  const newPools = new Set((missing.pools ?? []).map(({ address, twice }) => `${address} ${twice}`));
-  // An interface is translated after routing, or before it.
-  const newOutput = new Set(missing.output);
-  const newInput = new Set([...(missing.inside ?? []), ...(missing.outside ?? [])]);
-  const inTheWay = (list: List, one: unknown): boolean => {
-    if (list === 'pools') return newPools.has(`${(one as PoolAddress).address} ${(one as PoolAddress).twice}`);
-    if (typeof one === 'string') {
-      if (list === 'interfacePools') return gone.has(one);
-      return gone.has(one) || (list === 'output' ? newInput : newOutput).has(one);
-    }
+  const { extra } = membersOf(wanted, held);
+  const goes = (one: unknown): boolean => {
+    if (typeof one === 'string') return gone.has(one);
     const { externalInterface, interface: over } = one as { externalInterface?: string; interface?: string };
-    return newEnds.has(endOf(one)) || gone.has(externalInterface ?? over ?? '');
+    return gone.has(externalInterface ?? over ?? '');
   };
   const pick = (now: boolean): Members =>
-    Object.fromEntries(lists.map((list) => [list, (extra[list] ?? []).filter((one) => inTheWay(list, one) === now)]));
+    Object.fromEntries(lists.map((list) => [list, (extra[list] ?? []).filter((one) => goes(one) === now)]));
   return { before: () => remove(vpp, pick(true)), after: () => remove(vpp, pick(false)) };
 }
