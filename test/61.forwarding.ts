@@ -751,7 +751,7 @@ void t.test('a segment of 64 KiB becomes the frames that TCP would have sent', (
         const plane = new Plane();
         const p = plane.make(frame.length, 0);
         const { vector } = plane;
-        vector.scratch.set(frame, vector.offset[p]);
+        vector.bytes.set(frame, vector.offset[p]);
         vector.l3[p] = vector.offset[p]! + 14;
         vector.flags[p] = 4;
         vector.gsoType[p] = six ? 4 : 1;
@@ -760,7 +760,7 @@ void t.test('a segment of 64 KiB becomes the frames that TCP would have sent', (
         vector.csumOffset[p] = 16;
         const pieces: Uint8Array[] = [];
         segment(plane, p, (q) => {
-          pieces.push(vector.scratch.slice(vector.offset[q], vector.offset[q]! + vector.length[q]!));
+          pieces.push(vector.bytes.slice(vector.offset[q], vector.offset[q]! + vector.length[q]!));
         });
         if (pieces.length !== Math.ceil(size / mss)) return false;
         const headers = (six ? 54 : 34) + 20;
@@ -868,7 +868,7 @@ void t.test('the tables do what a list would', async (t) => {
         if (table.size !== model.size || table.learnt !== model.size) return false;
         for (let low = 0; low <= 300; low++) {
           const slot = table.find(7, low * 65_536);
-          if ((slot < 0 ? undefined : table.interface[slot]) !== model.get(low)) return false;
+          if ((slot < 0 ? undefined : table.interfaceAt(slot)) !== model.get(low)) return false;
         }
         return table.find(8, 0) === -1;
       }),

@@ -9,8 +9,8 @@ import type { Port } from './port.js';
 export const Mode = { routed: 0, bridged: 1, crossConnect: 2 } as const;
 export type Mode = (typeof Mode)[keyof typeof Mode];
 
-/** Most interfaces: indices are dense. */
-const MAX_INTERFACES = 65_535;
+/** Most interfaces: indices are dense, and fit into 16 bits of an L2 FIB entry, where 0xffff is none. */
+const MAX_INTERFACES = 65_534;
 
 /** What a tag rewrite does to a frame: `pop` bytes behind the MAC addresses go, `push` (0, 4 or 8 bytes) come. */
 export interface TagEdit {
