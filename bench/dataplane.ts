@@ -38,7 +38,7 @@ interface Row {
 
 interface CaseResult {
   seconds: number[];
-  perCpuSecond: number;
+  perBusySecond: number;
   vectorRate: number;
   dropped: number;
   [more: string]: unknown;
@@ -71,7 +71,7 @@ function generator(socket: string, capture: string | undefined): Testpmd {
   return new Testpmd({
     ...common,
     before: [`net_pcap0,rx_pcap=${capture},infinite_rx=1`],
-    behind: ['net_null0'],
+    behind: ['net_null0,no-rx=1'],
     more: ['--burst=128', '--nb-cores=1'],
   });
 }
@@ -114,7 +114,7 @@ async function memifRow(
   const rate = median(result.seconds);
   return {
     name: label,
-    ours: `${(rate / 1e6).toFixed(2)} Mpps (${(result.perCpuSecond / 1e6).toFixed(2)} per CPU second), ${result.vectorRate.toFixed(0)} a burst`,
+    ours: `${(rate / 1e6).toFixed(2)} Mpps (${(result.perBusySecond / 1e6).toFixed(2)} while busy), ${result.vectorRate.toFixed(0)} a burst`,
     reference: `${(before / 1e6).toFixed(2)} Mpps`,
     ratio: (rate / before).toFixed(2),
     target: `>= ${target} Mpps`,

@@ -104,22 +104,7 @@ public:
   }
 
   // Whether the buffer `n` slots behind the first is there; reads some more in advance.
-  bool has(size_t n) {
-    if (n < seen_) return true;
-    if (n >= free_ || n >= kMost || broken_) return false;
-    size_t to = std::min({n + kAhead, free_, kMost});
-    for (; seen_ < to; seen_++) {
-      uint32_t slot = use_.ring.slot(static_cast<uint16_t>(use_.next + seen_));
-      Descriptor d =
-          use_.server ? use_.ring.read(slot) : Descriptor{0, 1, use_.buffer_size, use_.buffers[slot]};
-      if (!locate(use_, d, &pieces_[seen_])) {
-        broken_ = true;
-        return false;
-      }
-      __builtin_prefetch(pieces_[seen_].data, 1);
-    }
-    return true;
-  }
+  bool has(size_t n) { return n < seen_ || look(n); }
   Piece& operator[](size_t n) { return pieces_[n]; }
   bool broken() const { return broken_; }
   // Slots that one packet could have at most, if all before it were gone.
@@ -143,7 +128,23 @@ public:
   }
 
 private:
-  static constexpr size_t kAhead = 32;
+  bool look(size_t n) {
+    if (n >= free_ || n >= kMost || broken_) return false;
+    size_t to = std::min({n + kAhead, free_, kMost});
+    for (; seen_ < to; seen_++) {
+      uint32_t slot = use_.ring.slot(static_cast<uint16_t>(use_.next + seen_));
+      Descriptor d =
+          use_.server ? use_.ring.read(slot) : Descriptor{0, 1, use_.buffer_size, use_.buffers[slot]};
+      if (!locate(use_, d, &pieces_[seen_])) {
+        broken_ = true;
+        return n < seen_;
+      }
+      __builtin_prefetch(pieces_[seen_].data, 1);
+    }
+    return true;
+  }
+
+  static constexpr size_t kAhead = 64;
   static constexpr size_t kMost = 4096;
   const RingUse& use_;
   size_t free_ = 0;

@@ -26,9 +26,9 @@ export function defineEthernet(plane: Plane): void {
   const { counts } = graph;
   const l2Queue = graph.queues[Node.l2Input]!;
   const ip4Queue = graph.queues[Node.ip4Input]!;
+  const { mode, features, up, macHigh, macLow, promiscuous } = interfaces;
 
   const input = (queue: Uint16Array, count: number): void => {
-    const { mode, features, up, macHigh, macLow, promiscuous } = interfaces;
     let l2Count = counts[Node.l2Input]!;
     let ip4Count = counts[Node.ip4Input]!;
     for (let i = 0; i < count; i++) {

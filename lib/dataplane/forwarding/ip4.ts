@@ -47,9 +47,10 @@ export function defineIp4(plane: Plane, routing: Routing, acl: { check: AclCheck
   const lookupQueue = graph.queues[Node.ip4Lookup]!;
   const rewriteQueue = graph.queues[Node.ip4Rewrite]!;
   const sendQueue = graph.queues[Node.interfaceOutput]!;
+  const { fib4, ip4Enabled, features, mtu4 } = interfaces;
 
   const input = (queue: Uint16Array, count: number): void => {
-    const { fib4, ip4Enabled, features, counters } = interfaces;
+    const { counters } = interfaces;
     let lookups = counts[Node.ip4Lookup]!;
     // Packets of one interface come in a row, and are counted together.
     let last = rx[queue[0]!]!;
@@ -119,11 +120,11 @@ export function defineIp4(plane: Plane, routing: Routing, acl: { check: AclCheck
       graph.enqueue(Node.punt, p);
     } else if (error !== 0) graph.drop(p, error);
     else if (bytes[at + 8] === 0) {
-      domain[p] = interfaces.fib4[index]!;
+      domain[p] = fib4[index]!;
       vector.icmp[p] = 11 << 8;
       vector.icmpData[p] = 0;
       graph.enqueue(Node.ip4IcmpError, p);
-    } else if (interfaces.ip4Enabled[index] === 0) graph.drop(p, errors.disabled);
+    } else if (ip4Enabled[index] === 0) graph.drop(p, errors.disabled);
     else if (bytes[at + 16]! >> 4 === 14) graph.drop(p, errors.multicast);
     else return true;
     return false;
@@ -221,7 +222,6 @@ export function defineIp4(plane: Plane, routing: Routing, acl: { check: AclCheck
     const { adjacencies } = routing;
     const { complete } = adjacencies;
     const interfaceOf = adjacencies.interface;
-    const { mtu4, features } = interfaces;
     let sends = counts[Node.interfaceOutput]!;
     for (let i = 0; i < count; i++) {
       const p = queue[i]!;

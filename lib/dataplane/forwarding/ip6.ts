@@ -33,9 +33,10 @@ export function defineIp6(plane: Plane, routing: Routing, neighbours: Neighbours
 
   // Here, and not in the nodes: the compiler takes them for constants.
   const { view, bytes, offset, length, l3, rx, tx, domain, adjacency, flags, headLength } = vector;
+  const { fib6, ip6Enabled, features, mtu6 } = interfaces;
 
   const input = (queue: Uint16Array, count: number): void => {
-    const { fib6, ip6Enabled, features, counters } = interfaces;
+    const { counters } = interfaces;
     for (let i = 0; i < count; i++) {
       const p = queue[i]!;
       const at = l3[p]!;
@@ -176,8 +177,8 @@ export function defineIp6(plane: Plane, routing: Routing, neighbours: Neighbours
         continue;
       }
       const total = HEADER + view.getUint16(at + 4);
-      if (total > interfaces.mtu6[to]! && tooLong(p, interfaces.mtu6[to]!)) continue;
-      if ((interfaces.features[to]! & Feature.aclOut) !== 0 && !acl.check(p, to, false, true)) continue;
+      if (total > mtu6[to]! && tooLong(p, mtu6[to]!)) continue;
+      if ((features[to]! & Feature.aclOut) !== 0 && !acl.check(p, to, false, true)) continue;
       if (((flag & Flag.shared) !== 0 || headLength[p] !== 0) && !plane.own(p)) continue;
       bytes[l3[p]! + 7] = limit;
       putRewrite(vector, adjacencies, p, index);

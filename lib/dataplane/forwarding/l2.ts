@@ -188,10 +188,10 @@ export class L2 {
     const fwdQueue = graph.queues[Node.l2Fwd]!;
     const outputQueue = graph.queues[Node.l2Output]!;
     const sendQueue = graph.queues[Node.interfaceOutput]!;
+    const { mode, features, crossTo, bridge } = interfaces;
+    const groups = interfaces.shg;
 
     const input = (queue: Uint16Array, count: number): void => {
-      const { mode, features, crossTo, bridge } = interfaces;
-      const groups = interfaces.shg;
       let learns = counts[Node.l2Learn]!;
       // Packets of one interface come in a row.
       let last = NO_INTERFACE;
@@ -368,8 +368,6 @@ export class L2 {
     };
 
     const output = (queue: Uint16Array, count: number): void => {
-      const { features } = interfaces;
-      const groups = interfaces.shg;
       let sends = counts[Node.interfaceOutput]!;
       for (let i = 0; i < count; i++) {
         const p = queue[i]!;

@@ -7,7 +7,7 @@
 //   3   second in which a packet last came from there
 //
 // Linear probing; a deletion moves what follows back, so that there are no tombstones. The table doubles when it is half
-// full, up to `MAX_LEARNT` learnt addresses: what comes after those is flooded, and not learnt.
+// full (a small one when a quarter), up to `MAX_LEARNT` learnt addresses: what comes after those is flooded, and not learnt.
 
 export const MacFlag = { used: 1, static: 2, filter: 4, bvi: 8, ageNot: 16 } as const;
 
@@ -21,6 +21,8 @@ const WORDS = 4;
 /** First size, in entries. */
 const ENTRIES = 1024;
 const DOMAINS = 65_536;
+/** Tables of fewer entries are kept emptier: most addresses are found where they are looked for first. */
+const ROOMY = 262_144;
 
 /** Whether an entry shall go. */
 export type MacFilter = (domain: number, swIfIndex: number, flags: number, seen: number) => boolean;
@@ -60,7 +62,7 @@ export class MacTable {
   set(high: number, low: number, swIfIndex: number, flags: number, seen: number): void {
     let at = this.find(high, low);
     if (at < 0) {
-      if ((this.#count + 1) * 2 > this.#mask) this.#grow();
+      if ((this.#count + 1) * (this.#mask < ROOMY ? 4 : 2) > this.#mask) this.#grow();
       at = this.#free(high, low);
       this.words[at] = high;
       this.words[at + 1] = low;
