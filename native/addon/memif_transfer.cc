@@ -1,10 +1,10 @@
 // Bursts between rings and the memory of a dataplane for JavaScript: one call each, without objects.
 //
-// A queue of JavaScript (lib/memif) keeps where it is; it puts that, and what it wants, into a few words, and finds
-// there what became of it. The same numbers are in lib/memif/transfer.ts.
+// A queue of JavaScript (lib/memif) keeps where it is; it puts that, and what it wants, into a few words, and
+// finds there what became of it. The same numbers are in lib/memif/transfer.ts.
 
-#include "memif/transfer.h"
 #include "addon/environment.h"
+#include "memif/transfer.h"
 
 namespace nodevpp::addon {
 namespace {
@@ -34,8 +34,8 @@ constexpr size_t kColumnBytes = kSlots * (3 * sizeof(uint32_t) + 2 * sizeof(uint
 
 constexpr size_t kMaxRegions = 256;
 
-// Reads the four arguments that say what a ring is: words, ring, regions, buffers. False when they are not what
-// they should be, which they are not after the interface went down.
+// Reads the four arguments that say what a ring is: words, ring, regions, buffers. False when they are not
+// what they should be, which they are not after the interface went down.
 struct Use {
   memif::RingUse ring;
   uint32_t* words = nullptr;
@@ -60,7 +60,8 @@ struct Use {
     for (uint32_t i = 0; i < count; i++) {
       napi_value region = nullptr;
       Bytes bytes;
-      if (napi_get_element(env, arguments[2], i, &region) != napi_ok || !get_bytes(env, region, &bytes)) return false;
+      if (napi_get_element(env, arguments[2], i, &region) != napi_ok || !get_bytes(env, region, &bytes))
+        return false;
       regions[i] = {bytes.data, bytes.length};
     }
     ring.ring = memif::Ring(ring_bytes.data, log2_size, cache_line);
@@ -71,7 +72,8 @@ struct Use {
     ring.region_count = count;
     if (ring.server) return true;
     Bytes buffers;
-    if (!get_bytes(env, arguments[3], &buffers) || buffers.length < (sizeof(uint32_t) << log2_size)) return false;
+    if (!get_bytes(env, arguments[3], &buffers) || buffers.length < (sizeof(uint32_t) << log2_size))
+      return false;
     ring.buffers = reinterpret_cast<const uint32_t*>(buffers.data);
     return true;
   }
@@ -82,7 +84,8 @@ struct Use {
     words[kBytes] = static_cast<uint32_t>(moved.bytes);
     words[kLost] = moved.lost;
     words[kEnd] = static_cast<uint32_t>(moved.end);
-    words[kFlags] = uint32_t{moved.full} * kFull + uint32_t{moved.broken} * kBroken + uint32_t{moved.kick} * kKick;
+    words[kFlags] =
+        uint32_t{moved.full} * kFull + uint32_t{moved.broken} * kBroken + uint32_t{moved.kick} * kKick;
   }
 };
 
@@ -105,7 +108,8 @@ napi_value number(napi_env env, int32_t value) {
   return result;
 }
 
-// receive(words, ring, regions, buffers, memory, columns) -> packets, in slots from 0 on; -1 when it cannot be
+// receive(words, ring, regions, buffers, memory, columns) -> packets, in slots from 0 on; -1 when it cannot
+// be
 napi_value receive(napi_env env, napi_callback_info info) {
   size_t argc = 6;
   napi_value argv[6];
@@ -134,14 +138,14 @@ napi_value transmit(napi_env env, napi_callback_info info) {
       !get_bytes(env, argv[6], &slots) || size_t{use.words[kMax]} * sizeof(uint16_t) > slots.length) {
     return number(env, -1);
   }
-  memif::Moved moved =
-      memif::transmit(use.ring, {memory.data, memory.length}, columns,
-                      reinterpret_cast<const uint16_t*>(slots.data), use.words[kMax]);
+  memif::Moved moved = memif::transmit(use.ring, {memory.data, memory.length}, columns,
+                                       reinterpret_cast<const uint16_t*>(slots.data), use.words[kMax]);
   use.answer(moved);
   return number(env, static_cast<int32_t>(moved.packets));
 }
 
-// relay(words, ring, regions, buffers, and the same of the ring to send by) -> packets taken; -1 when it cannot be
+// relay(words, ring, regions, buffers, and the same of the ring to send by) -> packets taken; -1 when it
+// cannot be
 napi_value relay(napi_env env, napi_callback_info info) {
   size_t argc = 8;
   napi_value argv[8];

@@ -165,10 +165,9 @@ public:
         {InstanceAccessor("running", &TapPort::running, nullptr),
          InstanceAccessor("mtu", &TapPort::mtu, nullptr), InstanceAccessor("mac", &TapPort::mac, nullptr),
          InstanceAccessor("name", &TapPort::name, nullptr), InstanceAccessor("gso", &TapPort::gso, nullptr),
-         InstanceMethod("receive", &TapPort::receive),
-         InstanceMethod("send", &TapPort::send), InstanceMethod("watch", &TapPort::watch),
-         InstanceMethod("setRef", &TapPort::set_ref), InstanceMethod("setMtu", &TapPort::set_mtu),
-         InstanceMethod("close", &TapPort::close)});
+         InstanceMethod("receive", &TapPort::receive), InstanceMethod("send", &TapPort::send),
+         InstanceMethod("watch", &TapPort::watch), InstanceMethod("setRef", &TapPort::set_ref),
+         InstanceMethod("setMtu", &TapPort::set_mtu), InstanceMethod("close", &TapPort::close)});
   }
 
 private:
@@ -178,7 +177,8 @@ private:
   Napi::Value gso(const Napi::CallbackInfo& info) {
     return Napi::Boolean::New(info.Env(), port_ && port_->gso());
   }
-  // receive(memory: Uint8Array, headroom, table: Uint32Array, max) -> packets, -1 when the kernel's side is gone
+  // receive(memory: Uint8Array, headroom, table: Uint32Array, max) -> packets, -1 when the kernel's side is
+  // gone
   Napi::Value receive(const Napi::CallbackInfo& info) {
     Bytes memory;
     Bytes table;

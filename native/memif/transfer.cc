@@ -17,7 +17,8 @@ struct Piece {
   bool more;
 };
 
-// Where packets start in our memory: the network header behind an Ethernet header then lies at a multiple of 32.
+// Where packets start in our memory: the network header behind an Ethernet header then lies at a multiple
+// of 32.
 constexpr size_t kAlignment = 32;
 
 inline void copy(uint8_t* to, const uint8_t* from, size_t length) {
@@ -39,7 +40,8 @@ inline bool locate(const RingUse& use, const Descriptor& d, Piece* out) {
   return true;
 }
 
-// What has come: the pieces of up to `max` whole packets, of at least one if there is any. Returns their number.
+// What has come: the pieces of up to `max` whole packets, of at least one if there is any. Returns their
+// number.
 size_t look(const RingUse& use, Piece* pieces, size_t max, bool* broken) {
   const Ring& ring = use.ring;
   auto available = static_cast<uint16_t>((use.server ? ring.head() : ring.tail()) - use.next);
@@ -95,8 +97,7 @@ public:
   explicit Room(const RingUse& use) : use_(use) {
     const Ring& ring = use.ring;
     // Server: buffers the client has posted. Client: slots the server has given back.
-    auto used =
-        static_cast<uint16_t>(use.server ? ring.head() - use.next : use.next - ring.tail());
+    auto used = static_cast<uint16_t>(use.server ? ring.head() - use.next : use.next - ring.tail());
     if (used > ring.size())
       broken_ = true;
     else

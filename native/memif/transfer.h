@@ -1,7 +1,7 @@
-// Whole bursts in one go, for a dataplane: packets out of a receive ring into memory of our own, packets of that
-// memory into a transmit ring, and packets from ring to ring. Each is copied once, and what the peer wrote about
-// it (where it is, how long it is) is read once; what comes from memory that several processors write is asked
-// for long before it is needed.
+// Whole bursts in one go, for a dataplane: packets out of a receive ring into memory of our own, packets of
+// that memory into a transmit ring, and packets from ring to ring. Each is copied once, and what the peer
+// wrote about it (where it is, how long it is) is read once; what comes from memory that several processors
+// write is asked for long before it is needed.
 //
 // Packets in our memory are columns of numbers, one entry a packet (lib/dataplane/forwarding/vector.ts):
 //
@@ -56,8 +56,8 @@ constexpr size_t kMaxChain = 1024;
 // Most slots that one call looks at.
 constexpr size_t kMaxBurst = 1024;
 
-// Copies up to `max` packets to `memory` from `at` on, `headroom` bytes in front of each, into the slots from `first` on,
-// and gives their buffers back.
+// Copies up to `max` packets to `memory` from `at` on, `headroom` bytes in front of each, into the slots from
+// `first` on, and gives their buffers back.
 Moved receive(const RingUse& use, size_t max, Span memory, size_t at, size_t headroom, const Columns& columns,
               size_t first);
 // Sends the packets of `count` slots, in order, until the ring is full.

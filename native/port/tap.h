@@ -1,8 +1,8 @@
 // A TAP: a kernel interface whose frames come and go through a descriptor, each with a virtio_net_hdr in
 // front.
 //
-// Frames are read into memory of the caller's, one behind the other, and written from there. A table of eight words
-// a packet says where they are.
+// Frames are read into memory of the caller's, one behind the other, and written from there. A table of eight
+// words a packet says where they are.
 
 #pragma once
 
@@ -50,8 +50,8 @@ public:
   // The longest frame that may come.
   size_t longest() const { return longest_; }
 
-  // Reads up to `max` frames into the memory, `headroom` bytes in front of each, as long as the longest fits; -1
-  // when the kernel's side is gone.
+  // Reads up to `max` frames into the memory, `headroom` bytes in front of each, as long as the longest fits;
+  // -1 when the kernel's side is gone.
   int receive(uint8_t* memory, size_t size, size_t headroom, uint32_t* table, size_t max);
   // Writes frames until one does not fit or is wrong; returns how many went.
   size_t send(const uint8_t* memory, size_t size, const uint32_t* table, size_t count);
