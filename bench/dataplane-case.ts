@@ -166,8 +166,11 @@ async function bursts(set: (forwarder: Forwarder) => void, frames: readonly Uint
   return { p5: quantile(0.05), p50: quantile(0.5), p99: quantile(0.99), bursts: sorted.length, received };
 }
 
-const sent = (forwarder: Forwarder, index: number): number =>
-  forwarder.interfaceCounters[index * INTERFACE_COUNTERS + InterfaceCounter.txPackets]!;
+/** Packets that left: without those that found the other ring full. */
+function sent({ interfaceCounters }: Forwarder, index: number): number {
+  const row = index * INTERFACE_COUNTERS;
+  return interfaceCounters[row + InterfaceCounter.txPackets]! - interfaceCounters[row + InterfaceCounter.txError]!;
+}
 
 /** Packets a second that left, one entry a second, once there is traffic. */
 async function rates(
