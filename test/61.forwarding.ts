@@ -195,6 +195,40 @@ void t.test('a bridge domain', async (t) => {
     t.same(counts(await bed.send(1, frame(1, 2))), [1, 0, 1], 'without forwarding all is flooded');
   });
 
+  await t.test('does with a member what both allow', async (t) => {
+    const bed = await Bed.open(t, 3);
+    const { forwarder } = bed;
+    forwarder.addBridgeDomain(5, all, 0);
+    for (const index of [1, 2, 3]) forwarder.setBridged(index, 5, port());
+    forwarder.setMemberFlags(1, { learn: false, uuFlood: false });
+    t.same(counts(await bed.send(0, frame(2, 1))), [0, 0, 0], 'what the first does not know it does not flood');
+    t.same([...forwarder.l2Fib(5)], [], 'nor does it learn');
+    t.same(counts(await bed.send(1, frame(1, 2))), [1, 0, 1], 'the others do');
+    t.same(counts(await bed.send(0, frame(2, 1))), [0, 1, 0], 'what is known is forwarded');
+    t.same(counts(await bed.send(0, unhex('ffffffffffff 0a0000000001 0800'))), [0, 1, 1], 'and broadcast flooded');
+    forwarder.setMemberFlags(1, { flood: false, forward: false });
+    t.same(counts(await bed.send(0, unhex('ffffffffffff 0a0000000001 0800'), frame(2, 1))), [0, 0, 0]);
+    forwarder.setBridged(1, 5, port());
+    t.same(counts(await bed.send(0, unhex('ffffffffffff 0a0000000001 0800'))), [0, 1, 1], 'a new member may all');
+  });
+
+  await t.test('learns as many addresses as it may', async (t) => {
+    const bed = await Bed.open(t, 2);
+    const { forwarder } = bed;
+    forwarder.addBridgeDomain(5, all, 0);
+    for (const index of [1, 2]) forwarder.setBridged(index, 5, port());
+    forwarder.setLearnLimit(5, 2);
+    await bed.send(0, frame(9, 1), frame(9, 2), frame(9, 3), frame(9, 1));
+    const learnt = (): string[] => [...forwarder.l2Fib(5)].map(({ mac }) => mac.slice(-2)).sort();
+    t.same(learnt(), ['01', '02']);
+    t.equal(errors(forwarder)['l2-learn/limit'], 1);
+    t.same(counts(await bed.send(1, frame(3, 2))), [1, 0], 'what is not learnt is flooded; what is may move');
+    t.same(learnt(), ['01', '02']);
+    forwarder.flushL2Fib({ swIfIndex: 1 });
+    await bed.send(0, frame(9, 3), frame(9, 4));
+    t.same(learnt(), ['02', '03'], 'what is forgotten makes room');
+  });
+
   await t.test('has static entries and filters', async (t) => {
     const bed = await Bed.open(t, 2);
     const { forwarder } = bed;

@@ -29,7 +29,7 @@ import { Capture } from './capture.js';
 import { hashBits } from './flow-hash.js';
 import { Node } from './graph.js';
 import { Feature, Mode } from './interfaces.js';
-import { type BridgeDomain, macText } from './l2.js';
+import { type BridgeDomain, macText, withFlags } from './l2.js';
 import { MacFlag, NOWHERE } from './mac-table.js';
 import { Ports } from './ports.js';
 import { editsOf } from './tags.js';
@@ -85,6 +85,16 @@ class DataplaneForwarder extends Ports implements Forwarder {
 
   setMacAge(bdId: number, minutes: number): void {
     this.#domain(bdId).ageMinutes = minutes;
+  }
+
+  setLearnLimit(bdId: number, limit: number): void {
+    this.#domain(bdId).learnLimit = limit;
+  }
+
+  setMemberFlags(swIfIndex: number, flags: Partial<BridgeDomainFlags>): void {
+    const { interfaces } = this.plane;
+    interfaces.get(swIfIndex);
+    interfaces.memberFlags[swIfIndex] = withFlags(interfaces.memberFlags[swIfIndex]!, flags);
   }
 
   setBridged(swIfIndex: number, bdId: number, port: { type: BridgePortType; shg: number }): void {

@@ -76,6 +76,8 @@ export class Interfaces {
   readonly ip6Mtu = words();
   readonly bridge = words();
   readonly shg = bytes();
+  /** What a bridge domain may do with packets from here: `BridgeFlag`. */
+  readonly memberFlags = bytes();
   readonly isBvi = bytes();
   readonly crossTo = words();
   /** Bits: 1 tag rewrite in, 2 tag rewrite out, 4 ACL in, 8 ACL out, 16 sub-interfaces, 32 is a sub-interface,
@@ -122,6 +124,7 @@ export class Interfaces {
     this.ip6Mtu[index] = 0;
     this.bridge[index] = NO_INTERFACE;
     this.shg[index] = 0;
+    this.memberFlags[index] = 0;
     this.isBvi[index] = 0;
     this.crossTo[index] = NO_INTERFACE;
     this.features[index] = state.spec.kind === 'sub' ? Feature.isSub : 0;

@@ -12,12 +12,14 @@ import { Flag } from './vector.js';
 
 /** Bits of `BridgeDomain.flags`. */
 export const BridgeFlag = { learn: 1, forward: 2, flood: 4, uuFlood: 8, arpTerm: 16, arpUnicastForward: 32 } as const;
+const ALL_FLAGS = 63;
 
 export interface BridgeDomain {
   readonly bdId: number;
   readonly index: number;
   flags: number;
   ageMinutes: number;
+  learnLimit: number;
   members: { swIfIndex: number; shg: number; bvi: boolean }[];
   bvi: number;
   uuForward: number;
@@ -50,8 +52,9 @@ export class L2 {
     const domain: BridgeDomain = {
       bdId,
       index,
-      flags: flagBits(flags),
+      flags: withFlags(0, flags),
       ageMinutes,
+      learnLimit: MAX_LEARNT,
       members: [],
       bvi: NO_INTERFACE,
       uuForward: NO_INTERFACE,
@@ -68,10 +71,7 @@ export class L2 {
   }
 
   setFlags(domain: BridgeDomain, flags: Partial<BridgeDomainFlags>): void {
-    for (const [name, bit] of Object.entries(BridgeFlag)) {
-      const wanted = flags[name as keyof BridgeDomainFlags];
-      if (wanted !== undefined) domain.flags = wanted ? domain.flags | bit : domain.flags & ~bit;
-    }
+    domain.flags = withFlags(domain.flags, flags);
   }
 
   join(swIfIndex: number, domain: BridgeDomain, type: BridgePortType, shg: number): void {
@@ -79,6 +79,8 @@ export class L2 {
     interfaces.mode[swIfIndex] = Mode.bridged;
     interfaces.bridge[swIfIndex] = domain.index;
     interfaces.shg[swIfIndex] = shg;
+    // What a BVI sends comes from the router, whose address is known.
+    interfaces.memberFlags[swIfIndex] = type === 'bvi' ? ALL_FLAGS & ~BridgeFlag.learn : ALL_FLAGS;
     if (type === 'uu-fwd') {
       domain.uuForward = swIfIndex;
       return;
@@ -109,6 +111,7 @@ export class L2 {
     interfaces.bridge[swIfIndex] = NO_INTERFACE;
     interfaces.isBvi[swIfIndex] = 0;
     interfaces.shg[swIfIndex] = 0;
+    interfaces.memberFlags[swIfIndex] = 0;
     interfaces.crossTo[swIfIndex] = NO_INTERFACE;
   }
 
@@ -171,13 +174,13 @@ export class L2 {
       tagsIn: graph.error('l2-input-vtr', 'drop', 'L2 input tag rewrite drops'),
     };
 
-    /** What comes after learning. */
-    const forward = (p: number, domain: BridgeDomain, group: boolean): void => {
+    /** What comes after learning; `may` is what domain and member allow. */
+    const forward = (p: number, may: number, group: boolean): void => {
       if (group) {
-        if ((domain.flags & BridgeFlag.flood) !== 0) graph.enqueue(Node.l2Flood, p);
+        if ((may & BridgeFlag.flood) !== 0) graph.enqueue(Node.l2Flood, p);
         else graph.drop(p, errors.l2Drop);
-      } else if ((domain.flags & BridgeFlag.forward) !== 0) graph.enqueue(Node.l2Fwd, p);
-      else if ((domain.flags & BridgeFlag.uuFlood) !== 0) graph.enqueue(Node.l2Flood, p);
+      } else if ((may & BridgeFlag.forward) !== 0) graph.enqueue(Node.l2Fwd, p);
+      else if ((may & BridgeFlag.uuFlood) !== 0) graph.enqueue(Node.l2Flood, p);
       else graph.drop(p, errors.l2Drop);
     };
 
@@ -188,7 +191,7 @@ export class L2 {
     const fwdQueue = graph.queues[Node.l2Fwd]!;
     const outputQueue = graph.queues[Node.l2Output]!;
     const sendQueue = graph.queues[Node.interfaceOutput]!;
-    const { mode, features, crossTo, bridge } = interfaces;
+    const { mode, features, crossTo, bridge, memberFlags } = interfaces;
     const groups = interfaces.shg;
 
     const input = (queue: Uint16Array, count: number): void => {
@@ -224,9 +227,10 @@ export class L2 {
         domain[p] = bd.index;
         const group = (bytes[offset[p]!]! & 1) !== 0;
         shg[p] = (flags[p]! & Flag.fromBvi) !== 0 ? 0 : groups[index]!;
-        if (group && (bd.flags & BridgeFlag.arpTerm) !== 0 && this.terminate(p, bd)) continue;
-        if ((bd.flags & BridgeFlag.learn) !== 0) learnQueue[learns++] = p;
-        else forward(p, bd, group);
+        const may = bd.flags & memberFlags[index]!;
+        if (group && (may & BridgeFlag.arpTerm) !== 0 && this.terminate(p, bd)) continue;
+        if ((may & BridgeFlag.learn) !== 0) learnQueue[learns++] = p;
+        else forward(p, may, group);
       }
       counts[Node.l2Learn] = learns;
     };
@@ -254,8 +258,9 @@ export class L2 {
           last = index;
         }
         const group = (bytes[at]! & 1) !== 0;
-        if (!group && (bd!.flags & BridgeFlag.forward) !== 0) fwdQueue[forwards++] = p;
-        else forward(p, bd!, group);
+        const may = bd!.flags & memberFlags[rx[p]!]!;
+        if (!group && (may & BridgeFlag.forward) !== 0) fwdQueue[forwards++] = p;
+        else forward(p, may, group);
       }
       counts[Node.l2Fwd] = forwards;
     };
@@ -265,7 +270,9 @@ export class L2 {
       const index = rx[p]!;
       if (entry < 0) {
         graph.errorCounts[errors.miss]!++;
-        if (table.learnt >= MAX_LEARNT) graph.errorCounts[errors.limit]!++;
+        const domainIndex = high >>> 16;
+        const { learnLimit } = this.byIndex[domainIndex]!;
+        if (table.learnt >= MAX_LEARNT || table.learntIn[domainIndex]! >= learnLimit) graph.errorCounts[errors.limit]!++;
         else if ((high & 0xffff) !== 0 || low !== 0) {
           table.set(high, low, index, 0, nowS);
           this.#tell('add', high, low, index);
@@ -296,7 +303,7 @@ export class L2 {
           if (bd.uuForward !== NO_INTERFACE && bd.uuForward !== rx[p]) {
             tx[p] = bd.uuForward;
             outputQueue[outputs++] = p;
-          } else if ((bd.flags & BridgeFlag.uuFlood) !== 0) graph.enqueue(Node.l2Flood, p);
+          } else if ((bd.flags & memberFlags[rx[p]!]! & BridgeFlag.uuFlood) !== 0) graph.enqueue(Node.l2Flood, p);
           else graph.drop(p, errors.flood);
           continue;
         }
@@ -444,9 +451,12 @@ export class L2 {
   }
 }
 
-function flagBits(flags: BridgeDomainFlags): number {
-  let bits = 0;
-  for (const [name, bit] of Object.entries(BridgeFlag)) if (flags[name as keyof BridgeDomainFlags]) bits |= bit;
+/** Bits with those changed that are named. */
+export function withFlags(bits: number, flags: Partial<BridgeDomainFlags>): number {
+  for (const [name, bit] of Object.entries(BridgeFlag)) {
+    const wanted = flags[name as keyof BridgeDomainFlags];
+    if (wanted !== undefined) bits = wanted ? bits | bit : bits & ~bit;
+  }
   return bits;
 }
 
