@@ -242,9 +242,7 @@ export function defineIp6(plane: Plane, routing: Routing, neighbours: Neighbours
   const describe = (p: number): string => {
     const at = vector.l3[p]!;
     const ip = (from: number): string =>
-      Array.from({ length: 8 }, (_, i) => view.getUint16(from + i * 2).toString(16)).join(
-        ':',
-      );
+      Array.from({ length: 8 }, (_, i) => view.getUint16(from + i * 2).toString(16)).join(':');
     return `protocol ${bytes[at + 6]!}: ${ip(at + 8)} -> ${ip(at + 24)} hop-limit ${bytes[at + 7]!}`;
   };
   graph.define(Node.ip6Input, input, describe);

@@ -149,8 +149,6 @@ export function headerLength(vector: Vector, p: number): number {
   // In the head, or in the frame: the byte with TCP's data offset.
   const at = start + 12;
   const head = vector.headLength[p]!;
-  const byte = vector.bytes[
-    at < head ? vector.headAt[p]! + at : vector.offset[p]! + vector.skip[p]! + at - head
-  ]!;
+  const byte = vector.bytes[at < head ? vector.headAt[p]! + at : vector.offset[p]! + vector.skip[p]! + at - head]!;
   return start + (byte >> 4) * 4;
 }

@@ -272,7 +272,8 @@ export class L2 {
         graph.errorCounts[errors.miss]!++;
         const domainIndex = high >>> 16;
         const { learnLimit } = this.byIndex[domainIndex]!;
-        if (table.learnt >= MAX_LEARNT || table.learntIn[domainIndex]! >= learnLimit) graph.errorCounts[errors.limit]!++;
+        if (table.learnt >= MAX_LEARNT || table.learntIn[domainIndex]! >= learnLimit)
+          graph.errorCounts[errors.limit]!++;
         else if ((high & 0xffff) !== 0 || low !== 0) {
           table.set(high, low, index, 0, nowS);
           this.#tell('add', high, low, index);

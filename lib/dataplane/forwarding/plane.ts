@@ -7,7 +7,7 @@
 // port and burst.
 
 import type { ForwarderEvents, ForwarderOptions } from './control.js';
-import { INTERFACE_COUNTERS, InterfaceCounter, NO_INTERFACE } from './control.js';
+import { INTERFACE_COUNTERS, InterfaceCounter } from './control.js';
 import { Graph, Node } from './graph.js';
 import { Feature, Interfaces, Mode } from './interfaces.js';
 import type { Port } from './port.js';
@@ -78,7 +78,7 @@ export class Plane {
 
   /** Takes packets from a port and sees them through the graph. Returns how many. */
   dispatch(port: Port): number {
-    const { vector, graph, interfaces } = this;
+    const { vector, graph } = this;
     if (this.#running) return 0;
     const relayed = this.#relay(port);
     if (relayed > 0) return relayed;
