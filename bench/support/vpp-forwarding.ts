@@ -87,13 +87,13 @@ export async function vppRates(
     exec: configuration(name, socket),
   });
   try {
+    // The API answers before the start-up commands have run, and testpmd tries to connect only once.
+    while (!existsSync(socket)) await new Promise((resolve) => setTimeout(resolve, 20));
     if (name === 'ip4') {
       const api = await connect({ socket: vpp.apiSocket, requestTimeoutMs: 0 });
       await addRoutes(api, options.routes);
       await api.close();
     }
-    // The API answers before the start-up commands have run, and testpmd tries to connect only once.
-    while (!existsSync(socket)) await new Promise((resolve) => setTimeout(resolve, 20));
     const generator = run();
     const stats = await connectStats({ socket: vpp.statsSocket });
     const counters = [1, 2].map((index) => ({
