@@ -12,10 +12,10 @@
 import { execFileSync, spawn, spawnSync, type ChildProcess } from 'node:child_process';
 import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { cpus, tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { fileURLToPath } from 'node:url';
-import { connect, loadBundled, type Connection } from 'node-vpp/api';
+import { connect, loadBundled, type ConnectOptions, type Connection } from 'node-vpp/api';
 import { writeApiJson } from 'node-vpp/api/schema';
 import { ApiServer } from 'node-vpp/dataplane';
 import { govpp, papi } from '../test/support/clients.js';
@@ -45,13 +45,25 @@ const everyRoute = { src: 0, table: { table_id: 0, is_ip6: false } };
 
 interface Target {
   readonly socket: string;
+  /** How to connect to it through shared memory; undefined where there is none. */
+  readonly shm?: ConnectOptions;
   idleLoad(): Promise<number | undefined>;
   stop(): Promise<void>;
 }
 
 async function realVpp(): Promise<Target> {
   const vpp = await Vpp.start({ heap: '1G' });
-  return { socket: vpp.apiSocket, idleLoad: () => vpp.idleLoad(1000), stop: () => vpp.stop() };
+  const libraryPath = join(dirname(dirname(process.env.VPP_BIN!)), 'lib/x86_64-linux-gnu/libvppapiclient.so');
+  return {
+    socket: vpp.apiSocket,
+    shm: {
+      transport: 'shm',
+      apiSegmentPrefix: vpp.prefix,
+      ...(existsSync(libraryPath) ? { libraryPath } : {}),
+    },
+    idleLoad: () => vpp.idleLoad(1000),
+    stop: () => vpp.stop(),
+  };
 }
 
 /** The embedded server, in a process of its own: this file again, with `serve PATH`. */
@@ -311,8 +323,11 @@ function messageOf(vpp: Connection, name: string, fields: object): { hex: string
   return { hex: Buffer.from(bytes).toString('hex'), bytes };
 }
 
-async function measureRequests(socket: string): Promise<void> {
-  const vpp = await connect({ socket, window: 1024, requestTimeoutMs: 60_000, health: false });
+async function measureRequests({ socket, shm }: Target): Promise<void> {
+  const options = { socket, window: 1024, requestTimeoutMs: 60_000, health: false } as const;
+  const vpp = await connect(options);
+  const ways: [name: string, by: Connection][] = [['', vpp]];
+  if (shm !== undefined) ways.push([', shared memory', await connect({ ...options, ...shm })]);
   const peers = startPeers(socket);
   const { c } = peers;
   const turnOf = (peer: 'govpp' | 'papi', row: string, count: number) => {
@@ -326,8 +341,8 @@ async function measureRequests(socket: string): Promise<void> {
       const [seconds, p50us] = c('send', hex, window, count, offset);
       return Promise.resolve({ perSecond: count / seconds!, p50us: p50us! });
     });
-  const change = (is_add: boolean, count = routes) =>
-    pipelined(count, WINDOW, (n) => vpp.request('ip_route_add_del_v2', routeOf(n, is_add)));
+  const change = (is_add: boolean, count = routes, by = vpp) =>
+    pipelined(count, WINDOW, (n) => by.request('ip_route_add_del_v2', routeOf(n, is_add)));
   try {
     if (wanted('ping one at a time')) {
       await oneAtATime(vpp, pings);
@@ -344,14 +359,14 @@ async function measureRequests(socket: string): Promise<void> {
         },
       });
     }
-    if (wanted('ping pipelined')) {
-      await pipelined(burst, WINDOW, () => vpp.request('control_ping'));
+    for (const [way, by] of wanted('ping pipelined') ? ways : []) {
+      await pipelined(burst, WINDOW, () => by.request('control_ping'));
       await measure({
         peers,
-        name: 'control_ping, window 256',
+        name: `control_ping, window 256${way}`,
         goal: '≥ 0.85 × raw C, 2 × GoVPP, 10 × vpp-papi',
         turns: {
-          'node-vpp': () => pipelined(burst, WINDOW, () => vpp.request('control_ping')),
+          'node-vpp': () => pipelined(burst, WINDOW, () => by.request('control_ping')),
           'raw C': send(ping, WINDOW, burst, -1),
           GoVPP: turnOf('govpp', 'pipelined', burst),
           'vpp-papi': turnOf('papi', 'pipelined', burst),
@@ -361,17 +376,18 @@ async function measureRequests(socket: string): Promise<void> {
     if (wanted('routes')) {
       const count = burst;
       await change(true, count);
-      for (const kind of ['add', 'del'] as const) {
+      const kinds = ['add', 'del'] as const;
+      for (const [[way, by], kind] of kinds.flatMap((kind) => ways.map((way) => [way, kind] as const))) {
         const { hex, bytes } = messageOf(vpp, 'ip_route_add_del_v2', routeOf(0, kind === 'add'));
         const offset = Buffer.from(bytes).indexOf(Buffer.from([10, 0, 0, 0, 0, 0]));
         await measure({
           peers,
-          name: `ip_route_add_del_v2, window 256, ${kind}`,
+          name: `ip_route_add_del_v2, window 256, ${kind}${way}`,
           goal: '≥ 0.85 × raw C, 2 × GoVPP, 10 × vpp-papi',
           // Each turn adds to an empty table, or empties a full one.
           prepare: () => change(kind === 'del', count),
           turns: {
-            'node-vpp': () => change(kind === 'add', count),
+            'node-vpp': () => change(kind === 'add', count, by),
             'raw C': send(hex, WINDOW, count, offset),
             GoVPP: turnOf('govpp', kind, count),
             'vpp-papi': turnOf('papi', kind, count),
@@ -409,7 +425,7 @@ async function measureRequests(socket: string): Promise<void> {
     if (wanted('heap')) await measureHeap(vpp);
   } finally {
     await peers.stop();
-    await vpp.close();
+    for (const [, by] of ways) await by.close();
   }
 }
 
@@ -470,7 +486,7 @@ else if (globalThis.gc === undefined) {
   try {
     const before = await target.idleLoad();
     console.log(`server: ${real ? 'VPP, no workers' : 'the embedded server'}; ${cpus().length} × ${cpus()[0]!.model}`);
-    await measureRequests(target.socket);
+    await measureRequests(target);
     if (wanted('start')) measureStart(target.socket);
     const after = await target.idleLoad();
     const percent = (load: number | undefined) => (load === undefined ? '–' : `${(load * 100).toFixed(0)} %`);

@@ -152,9 +152,20 @@ export interface NativeVppApi {
   memory(): ArrayBuffer;
   send(bytes: Uint8Array, sizes: Uint32Array, count: number): number;
   wait(head: number, spinUs: number, timeoutMs: number): boolean;
+  /** Puts what has come into the ring, waiting up to `spinUs` for `wanted` messages; false: the library's thread does it. */
+  poll(wanted: number, spinUs: number): boolean;
+  /** Nobody polls for now. */
+  rest(): void;
   forget(count: number): void;
   indexOf(nameCrc: string): number;
-  counters(): { readonly sent: number; readonly received: number; readonly rings: number; readonly messages: number };
+  counters(): {
+    readonly sent: number;
+    readonly received: number;
+    readonly rings: number;
+    readonly messages: number;
+    /** Our queue can be polled. */
+    readonly direct: boolean;
+  };
   setRef(ref: boolean): void;
   close(): void;
   closeSync(timeoutMs: number): boolean;

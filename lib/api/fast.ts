@@ -13,7 +13,6 @@ import type { Fields } from './exchange.js';
 import type { MessageCodec } from './codec/codec.js';
 import { InFlight } from './requests.js';
 import type { Outgoing, Resolver } from './resolve.js';
-import { Spin } from './spin.js';
 import { loadLibrary, type ClientLibrary } from './transport/library.js';
 import { SHM_LIMIT, SHM_MESSAGE_BYTES, ShmTransport } from './transport/shm.js';
 import type { TransportSink } from './transport/transport.js';
@@ -26,6 +25,11 @@ export interface Carrier {
   /** Of shared memory: the library used, and its version. */
   readonly libraryPath?: string;
   readonly libraryVersion?: string;
+  /**
+   * Of shared memory: replies are taken from VPP's queue by the thread that waits for them. False where that queue was not
+   * found in the library: a thread of the library's then hands them over, which takes longer one at a time.
+   */
+  readonly direct?: boolean;
 }
 
 /** How the fast lane is asked for. */
@@ -63,7 +67,6 @@ export interface FastHost {
 export class FastLane implements TransportSink {
   readonly library: ClientLibrary;
   readonly #host: FastHost;
-  #spin: Spin | undefined;
   #transport!: ShmTransport;
   #inFlight!: InFlight;
 
@@ -79,9 +82,9 @@ export class FastLane implements TransportSink {
    */
   static async open(host: FastHost): Promise<FastLane> {
     const lane = new FastLane(host, loadLibrary(host.vppVersion, host.choice.libraryPath));
-    const { name, socket, connectMs, signal, choice } = host;
+    const { name, socket, connectMs, spinUs, signal, choice } = host;
     lane.#transport = await ShmTransport.open(
-      { libraryPath: lane.library.path, name, prefix: choice.prefix, socket, connectMs, signal },
+      { libraryPath: lane.library.path, name, prefix: choice.prefix, socket, connectMs, spinUs, signal },
       lane,
     );
     lane.#inFlight = new InFlight({
@@ -96,8 +99,6 @@ export class FastLane implements TransportSink {
       onSent: undefined,
       onEvent: (bytes, start, end, id) => host.onEvent(bytes, start, end, id),
     });
-    const inFlight = lane.#inFlight;
-    if (host.spinUs > 0) lane.#spin = new Spin(host.spinUs, () => inFlight.inFlight);
     try {
       await lane.#sameVpp();
       return lane;
@@ -154,7 +155,6 @@ export class FastLane implements TransportSink {
 
   onFlushed(): void {
     this.#host.deadlines.tick();
-    this.#spin?.start();
   }
 
   onEnd(error: Error | undefined): void {

@@ -331,6 +331,7 @@ export class Link implements TransportSink {
         reason: choice.carrier === 'shm' ? 'asked for' : 'the library is there and the segment can be opened',
         libraryPath: fast.library.path,
         ...(fast.library.version === undefined ? {} : { libraryVersion: fast.library.version }),
+        direct: fast.transport.direct,
       };
     } catch (error) {
       if (choice.carrier === 'shm' || this.#over || signal.aborted) throw error;

@@ -236,14 +236,20 @@ async function repl(_options: object, command: Command): Promise<void> {
       return true;
     };
     if (terminal) console.log(`${vpp.description}, ${names.length} messages; help, Tab, exit`);
-    lines.prompt();
+    // The input may have ended while there are lines of it to act on.
+    let open = true;
+    lines.once('close', () => (open = false));
+    const prompt = () => {
+      if (open) lines.prompt();
+    };
+    prompt();
     for await (const line of lines) {
       try {
         if (!(await act(line))) break;
       } catch (error) {
         console.log((error as Error).message);
       }
-      lines.prompt();
+      prompt();
     }
     lines.close();
     for (const stop of watching.values()) stop();

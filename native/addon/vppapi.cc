@@ -111,6 +111,13 @@ private:
                           info[2].As<Napi::Number>().Uint32Value());
     return Napi::Boolean::New(info.Env(), more);
   }
+  // poll(wanted, spinUs) -> whether the owner is the one who takes messages now
+  Napi::Value poll(const Napi::CallbackInfo& info) {
+    bool direct =
+        connection_->poll(info[0].As<Napi::Number>().Uint32Value(), info[1].As<Napi::Number>().Uint32Value());
+    return Napi::Boolean::New(info.Env(), direct);
+  }
+  void rest(const Napi::CallbackInfo&) { connection_->rest(); }
   void forget(const Napi::CallbackInfo& info) {
     connection_->forget(static_cast<uint64_t>(info[0].As<Napi::Number>().Int64Value()));
   }
@@ -123,6 +130,7 @@ private:
     object.Set("received", static_cast<double>(connection_->received()));
     object.Set("rings", static_cast<double>(connection_->rings()));
     object.Set("messages", connection_->message_count());
+    object.Set("direct", connection_->direct());
     return object;
   }
   void set_ref(const Napi::CallbackInfo& info) { poller_.set_ref(info[0].As<Napi::Boolean>().Value()); }
@@ -168,19 +176,21 @@ static Napi::Value load_vppapi(const Napi::CallbackInfo& info) {
 
 void init_vppapi(Napi::Env env, Napi::Object exports) {
   exports.Set("loadVppApi", Napi::Function::New(env, load_vppapi));
-  exports.Set("VppApi", VppApi::DefineClass(env, "VppApi",
-                                            {VppApi::InstanceMethod<&VppApi::failure>("failure"),
-                                             VppApi::InstanceMethod<&VppApi::phase>("phase"),
-                                             VppApi::InstanceMethod<&VppApi::memory>("memory"),
-                                             VppApi::InstanceMethod<&VppApi::send>("send"),
-                                             VppApi::InstanceMethod<&VppApi::wait>("wait"),
-                                             VppApi::InstanceMethod<&VppApi::forget>("forget"),
-                                             VppApi::InstanceMethod<&VppApi::index_of>("indexOf"),
-                                             VppApi::InstanceMethod<&VppApi::counters>("counters"),
-                                             VppApi::InstanceMethod<&VppApi::set_ref>("setRef"),
-                                             VppApi::InstanceMethod<&VppApi::close>("close"),
-                                             VppApi::InstanceMethod<&VppApi::close_sync>("closeSync"),
-                                             VppApi::InstanceMethod<&VppApi::release>("release")}));
+  exports.Set(
+      "VppApi",
+      VppApi::DefineClass(
+          env, "VppApi",
+          {VppApi::InstanceMethod<&VppApi::failure>("failure"),
+           VppApi::InstanceMethod<&VppApi::phase>("phase"), VppApi::InstanceMethod<&VppApi::memory>("memory"),
+           VppApi::InstanceMethod<&VppApi::send>("send"), VppApi::InstanceMethod<&VppApi::wait>("wait"),
+           VppApi::InstanceMethod<&VppApi::poll>("poll"), VppApi::InstanceMethod<&VppApi::rest>("rest"),
+           VppApi::InstanceMethod<&VppApi::forget>("forget"),
+           VppApi::InstanceMethod<&VppApi::index_of>("indexOf"),
+           VppApi::InstanceMethod<&VppApi::counters>("counters"),
+           VppApi::InstanceMethod<&VppApi::set_ref>("setRef"),
+           VppApi::InstanceMethod<&VppApi::close>("close"),
+           VppApi::InstanceMethod<&VppApi::close_sync>("closeSync"),
+           VppApi::InstanceMethod<&VppApi::release>("release")}));
   Napi::Object layout = Napi::Object::New(env);
   layout.Set("head", vppapi::ReplyRing::kHeadOffset);
   layout.Set("tail", vppapi::ReplyRing::kTailOffset);

@@ -1,14 +1,24 @@
 // The one shared-memory API connection of a process.
 //
 //   owner (JavaScript) ── send ──> vac_write ──> VPP's queue            Bell: wakes a VPP that may sleep
-//                                                   │
-//   owner <── eventfd, ReplyRing <── callback <── library's thread <── our queue in VPP's segment
+//     │  ↑                                          │
+//     │  └─ eventfd, ReplyRing <── library's thread ├── our queue in VPP's segment
+//     └──── poll ──────────────── Queues <──────────┘
 //
 //   keeper thread:  connecting ──> open ──close()──> closing ──> closed
 //
 // Connecting and disconnecting block inside the library (for ten seconds and more when VPP does not play its
-// part), so that a thread of ours does it. The library's own thread takes every message out of our queue
-// whatever the owner does, because VPP's main thread waits for ever on a full one.
+// part), so that a thread of ours does it.
+//
+// Who takes messages out of our queue: always exactly one. The library's thread does, whatever the owner
+// does, because VPP's main thread waits for ever on a full queue. But a thread that sleeps has to be woken
+// for every burst, so that it stays in its callback (parked) while the owner polls:
+//
+//   thread ── a message while the owner is awake ──> parked <──> owner at it (poll)
+//     ↑                                                 │
+//     └── the owner rests, or has not polled for a while ┘
+//
+// No more requests are in flight than our queue holds, so that nobody has to be quick.
 //
 // Whether VPP may sleep: `covered` is how many requests had been sent when it was rung last. It handles those
 // before it finds its queue empty; whatever was sent after them is at risk only once the last of them has
@@ -20,16 +30,20 @@
 #pragma once
 
 #include <atomic>
+#include <chrono>
 #include <condition_variable>
 #include <memory>
 #include <mutex>
 #include <vector>
 
 #include "vppapi/bell.h"
+#include "vppapi/queues.h"
 #include "vppapi/reply_ring.h"
 #include "vppapi/segment.h"
 
 namespace nodevpp::vppapi {
+
+using Clock = std::chrono::steady_clock;
 
 enum class Phase : uint8_t { kConnecting, kOpen, kClosing, kClosed };
 
@@ -65,6 +79,14 @@ public:
   // `count` messages, one behind the other in `bytes`; how many were handed to VPP. It waits while VPP's
   // queue is full: the caller keeps fewer in flight than it holds.
   uint32_t send(const uint8_t* bytes, const uint32_t* sizes, uint32_t count);
+  // Puts what has come into the ring, waiting up to `spin_us` for `wanted` messages. While the owner calls
+  // this again and again, nobody has to wake it; False: the library's thread is at it now, and wakes as
+  // always.
+  bool poll(uint32_t wanted, uint32_t spin_us);
+  // The owner is about to sleep, or to do other things: the library's thread goes on.
+  void rest();
+  // The owner can poll: our queue has been found, and proven to be what it looks like.
+  bool direct() const { return direct_.load(); }
   // Waits until there is something behind `head` in the ring: `spin_us` awake, then asleep. False: nothing.
   bool wait(uint32_t head, uint32_t spin_us, uint32_t timeout_ms);
   // That many requests will not be answered.
@@ -83,7 +105,15 @@ public:
 private:
   Connection(const Library& library, Options options) : library_(library), options_(std::move(options)) {}
   static void on_message(unsigned char* message, int size);
-  void take(const uint8_t* message, uint32_t size);
+  void receive(const uint8_t* message, uint32_t size);
+  bool put(const uint8_t* message, uint32_t size);
+  uint32_t write(const uint8_t* bytes, const uint32_t* sizes, uint32_t count);
+  bool stood_still();
+  void park();
+  void take_all();
+  void stay_awake();
+  bool prove();
+  bool prove(const uint8_t* message, uint32_t size);
   void keep();
   Failure connect();
   void watch();
@@ -106,7 +136,17 @@ private:
   Failure failure_;
   bool close_ = false;
   std::mutex sending_; // nobody disconnects under a sender
-  std::mutex taking_;  // one writer of the ring at a time
+
+  enum class Reader : uint8_t { kThread, kParked, kOwner };
+  Queues queues_;
+  std::atomic<bool> direct_{false};
+  std::atomic<Reader> reader_{Reader::kThread}; // who takes messages, and writes the ring
+  std::atomic<bool> awake_{false};              // the owner polls
+  std::atomic<uint32_t> polls_{0};
+  Clock::time_point answered_; // all that was asked; of the owner
+  std::mutex parking_;
+  std::condition_variable rested_;
+  std::atomic<uint32_t> proving_{0}; // how many answers to pings of the proof are still to come
 
   std::atomic<uint64_t> sent_{0};
   std::atomic<uint64_t> received_{0};

@@ -93,6 +93,15 @@ Failure Library::load(const std::vector<std::string>& candidates, const Library*
       ::dlclose(handle); // nothing of it has run yet
       continue;
     }
+    std::string optional;
+    find(handle, "vl_msg_api_alloc", &library.allocate, &optional);
+    find(handle, "vac_free", &library.free, &optional);
+    find(handle, "svm_queue_lock", &library.queue_lock, &optional);
+    find(handle, "svm_queue_unlock", &library.queue_unlock, &optional);
+    find(handle, "svm_queue_sub_raw", &library.queue_sub_raw, &optional);
+    find(handle, "svm_queue_send_signal", &library.queue_signal, &optional);
+    library.can_look = optional.empty();
+    library.handle_ = handle;
     Dl_info info{};
     bool known = ::dladdr(reinterpret_cast<void*>(library.connect), &info) != 0 && info.dli_fname != nullptr;
     library.path = known ? real_path(info.dli_fname) : candidate;
@@ -105,6 +114,10 @@ Failure Library::load(const std::vector<std::string>& candidates, const Library*
     return {};
   }
   return {"LIBRARY", seen};
+}
+
+void* const* Library::api_main() const {
+  return static_cast<void* const*>(::dlsym(handle_, "my_api_main"));
 }
 
 std::string take_complaints() {

@@ -8,6 +8,7 @@
 #pragma once
 
 #include <cstddef>
+#include <cstdint>
 #include <string>
 #include <vector>
 
@@ -33,9 +34,22 @@ struct Library {
   int (*get_msg_index)(char* name_crc) = nullptr;
   int (*msg_table_size)() = nullptr;
   void (*set_error_handler)(ErrorHandler handler) = nullptr;
+  // What using the queues takes (see Queues); a library without these does everything else.
+  void* (*allocate)(int size) = nullptr;
+  void (*free)(void* message) = nullptr;
+  int (*queue_lock)(void* queue) = nullptr;
+  void (*queue_unlock)(void* queue) = nullptr;
+  int (*queue_sub_raw)(void* queue, uint8_t* element) = nullptr;
+  void (*queue_signal)(void* queue, uint8_t is_producer) = nullptr;
+  bool can_look = false; // has all of these
+  // What the calling thread has in `my_api_main`; nullptr where there is no such thing.
+  void* const* api_main() const;
 
   // The first of these that loads. Once one has, it is the library of the process; another path is refused.
   static Failure load(const std::vector<std::string>& candidates, const Library** out);
+
+private:
+  void* handle_ = nullptr;
 };
 
 // What the library complained of since the last call: it prints on stderr unless somebody listens.

@@ -1,7 +1,12 @@
 // VPP's shared memory, by way of its own client library (see native/vppapi). Replies are read where the library's thread
 // has put them, in a ring of our memory; nothing is copied or called per message on the way in.
 //
-//   commit ──batch──> native.send ──> VPP's queue ──> … ──> ring: | size | message | … ──wake-up──> sink, all that is there
+//   commit ──batch──> native.send ──> VPP's queue ──> … ──> ring: | size | message | … ──> sink, all that is there
+//
+// While replies are about to come, the event loop turns without sleeping and takes them from our queue itself (poll); only
+// then no thread has to be woken. When none has come for `spinUs`, the loop sleeps, and the library's thread wakes it:
+//
+//   flush ──> turn (poll, deliver), turn, … ──nothing for spinUs──> rest ──wake-up──> deliver, turn, …
 //
 // Invariants: committed - delivered never exceeds `limit`, which is less than VPP's queue and ours hold, so that neither can
 // ever be full because of us, stopped or killed included; the ring has room for all of them.
@@ -31,6 +36,10 @@ const SETTLE_MS = 1000;
 /** A generation that exchanges reach only after 65533 others, and a slot they never do. */
 const SETTLE_CONTEXT = 0xfffefffe;
 const CLOSE_MS = 5000;
+/** A poll waits for so many replies when twice as many are on their way … */
+const STRIDE = 64;
+/** … but not longer than this, µs: others have the event loop too. */
+const POLL_US = 20;
 
 /** How shared memory is opened. */
 export interface ShmOptions {
@@ -43,6 +52,8 @@ export interface ShmOptions {
   /** The API socket, for the doorbell. */
   socket: string;
   connectMs: number;
+  /** How long to wait awake for a reply, µs; 0: never. */
+  spinUs: number;
   signal: AbortSignal;
 }
 
@@ -91,10 +102,11 @@ export class ShmTransport implements Transport {
   readonly #flushTick = () => {
     if (this.#flushPlanned) this.flush();
   };
-  readonly #again = () => {
+  readonly #turn = () => {
     this.#immediate = undefined;
-    this.#take();
+    if (!this.#ended()) this.#poll();
   };
+  readonly #spinMs: number;
   #immediate: NodeJS.Immediate | undefined;
   #end = 0;
   #count = 0;
@@ -105,6 +117,8 @@ export class ShmTransport implements Transport {
   #committed = 0;
   #delivered = 0;
   #quiet = 0;
+  /** Until when to stay awake. */
+  #awakeUntil = 0;
   #settledUpTo: number | undefined;
   #over = false;
   #closing: Promise<void> | undefined;
@@ -123,6 +137,7 @@ export class ShmTransport implements Transport {
     this.#headAt = layout.head / 4;
     this.#tailAt = layout.tail / 4;
     this.#armedAt = layout.armed / 4;
+    this.#spinMs = options.spinUs / 1000;
     this.description = options.prefix === '' ? 'vpe-api' : `${options.prefix}-vpe-api`;
     this.#settling = setInterval(() => this.#settle(), SETTLE_MS);
     this.#settling.unref();
@@ -187,6 +202,11 @@ export class ShmTransport implements Transport {
     return SHM_LIMIT - (this.#committed - this.#delivered);
   }
 
+  /** Our queue can be polled: the loop need not sleep to get replies. */
+  get direct(): boolean {
+    return this.#api.counters().direct;
+  }
+
   /** Rings of the doorbell so far. */
   get rings(): number {
     return this.#api.counters().rings;
@@ -224,6 +244,7 @@ export class ShmTransport implements Transport {
     this.#flushPlanned = false;
     if (this.#count > 0) this.#handOver();
     this.#sink.onFlushed();
+    this.#stayAwake();
   }
 
   pump(timeoutMs: number, spinUs: number): boolean {
@@ -235,7 +256,8 @@ export class ShmTransport implements Transport {
     const more = this.#head() !== this.#next || this.#api.wait(this.#next, spinUs, timeoutMs);
     if (more) this.#deliver();
     else this.#look();
-    if (!this.#ended()) this.#sleep();
+    // Not asleep yet: the next request may come at once.
+    if (!this.#ended()) this.#immediate ??= setImmediate(this.#turn);
     return more;
   }
 
@@ -296,21 +318,41 @@ export class ShmTransport implements Transport {
       if (this.#api.phase() === 'closed') this.#onClosed?.();
       return;
     }
-    if (this.#immediate === undefined) this.#take();
+    if (this.#immediate === undefined && !this.#ended()) this.#poll();
   }
 
-  #take(): void {
+  /** Replies are on their way: the event loop turns until they are there. */
+  #stayAwake(): void {
+    if (this.#spinMs === 0 || this.#ended() || this.#committed === this.#delivered) return;
+    this.#awakeUntil = performance.now() + this.#spinMs;
+    if (this.#immediate !== undefined) return;
+    Atomics.store(this.#words, this.#armedAt, 0);
+    this.#immediate = setImmediate(this.#turn);
+  }
+
+  #poll(): void {
+    const open = this.#committed - this.#delivered;
+    // Also when there is something already: who polls tells the library's thread to leave the queue alone.
+    const spinUs = this.#spinMs > 0 && this.#head() === this.#next ? POLL_US : 0;
+    if (open > 0) this.#api.poll(Math.min(STRIDE, (open + 1) >> 1), spinUs);
+    const count = this.#deliver();
     if (this.#ended()) return;
-    if (this.#deliver() === 0) this.#look();
-    if (!this.#ended()) this.#sleep();
+    if (count > 0) this.#awakeUntil = performance.now() + this.#spinMs;
+    // One more turn at least after a delivery: who waited for it may ask for more.
+    if (count > 0 || (this.#committed > this.#delivered && performance.now() < this.#awakeUntil)) {
+      this.#immediate ??= setImmediate(this.#turn);
+    } else if (this.#immediate === undefined) this.#sleep();
   }
 
   /** Asks to be woken, or goes on at once when there is something by now. */
   #sleep(): void {
+    this.#look();
+    if (this.#ended()) return;
     Atomics.store(this.#words, this.#armedAt, 1);
+    this.#api.rest();
     if (this.#head() === this.#next) return;
     Atomics.store(this.#words, this.#armedAt, 0);
-    this.#immediate ??= setImmediate(this.#again);
+    this.#immediate ??= setImmediate(this.#turn);
   }
 
   /** Hands out what is there; how many messages that was. */

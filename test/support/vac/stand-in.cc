@@ -8,21 +8,27 @@
 //   sleep MS            how long that sleep is at most, default 10
 //   connect_ms MS       vac_connect takes so long; `refuse N`: it answers N
 //   keepalive_ms MS     as VPP asks its clients; a client that leaves two unanswered is cut off
+//   hidden              the queues are nowhere to be found, as in a library of another make
+//   decoy               the queues that are to be found are not those in use
+//
+// The queues lie in memory as VPP's do (svm_queue), and the library's functions for them are here as well.
 //
 // A queue that is full blocks its writer, as VPP's main thread would block; stand_in_stuffed() counts that.
 
 #include <arpa/inet.h>
+#include <pthread.h>
 #include <sys/socket.h>
 #include <sys/un.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <atomic>
 #include <chrono>
 #include <condition_variable>
 #include <cstdint>
 #include <cstdio>
+#include <cstdlib>
 #include <cstring>
-#include <deque>
 #include <fstream>
 #include <mutex>
 #include <sstream>
@@ -39,7 +45,8 @@ using std::chrono::milliseconds;
 constexpr uint16_t kKeepalive = 21;
 constexpr uint16_t kKeepaliveReply = 22;
 constexpr uint16_t kLeave = 0xffff;
-constexpr size_t kVppQueue = 1024;
+constexpr int kVppQueue = 1024;
+constexpr int kVppPid = 4711;
 
 void put16(uint8_t* at, uint16_t value) {
   value = htons(value);
@@ -57,52 +64,117 @@ uint32_t get32(const uint8_t* at) {
 }
 
 // As svm_queue: bounded, and who adds to a full one waits.
+struct SvmQueue {
+  pthread_mutex_t mutex;
+  pthread_cond_t changed;
+  int head;
+  int tail;
+  int waiting;
+  int length;
+  int element_bytes;
+  int pid;
+  int event_fds[2];
+  uint8_t* elements[1];
+};
+
+// A message as VPP keeps it: 16 bytes before it, the size at 8.
+uint8_t* allocate(size_t size) {
+  auto* memory = static_cast<uint8_t*>(std::calloc(1, 16 + size));
+  put32(memory + 8, static_cast<uint32_t>(size));
+  return memory + 16;
+}
+
 class Queue {
 public:
-  void reset(size_t limit) {
-    std::lock_guard lock(mutex_);
-    limit_ = limit;
-    messages_.clear();
+  // The memory before is given back only now: a late look must not be the end of the process.
+  void make(int length, int pid) {
+    while (queue_ != nullptr && queue_->waiting > 0)
+      std::free(take_raw(queue_) - 16);
+    std::free(queue_);
+    queue_ = static_cast<SvmQueue*>(std::calloc(1, sizeof(SvmQueue) + sizeof(uint8_t*) * static_cast<size_t>(length)));
+    pthread_mutex_init(&queue_->mutex, nullptr);
+    pthread_condattr_t monotonic;
+    pthread_condattr_init(&monotonic);
+    pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
+    pthread_cond_init(&queue_->changed, &monotonic);
+    queue_->length = length;
+    queue_->element_bytes = sizeof(uint8_t*);
+    queue_->pid = pid;
     closed_ = false;
   }
-  void add(Message message, std::atomic<uint64_t>* stuffed) {
-    std::unique_lock lock(mutex_);
-    if (messages_.size() >= limit_ && stuffed != nullptr) (*stuffed)++;
-    changed_.wait(lock, [this] { return messages_.size() < limit_ || closed_; });
-    messages_.push_back(std::move(message));
-    changed_.notify_all();
+  SvmQueue* raw() const { return queue_; }
+  void add(const Message& message, std::atomic<uint64_t>* stuffed) {
+    uint8_t* copy = allocate(message.size());
+    std::copy(message.begin(), message.end(), copy);
+    pthread_mutex_lock(&queue_->mutex);
+    if (queue_->waiting == queue_->length && stuffed != nullptr) (*stuffed)++;
+    while (queue_->waiting == queue_->length && !closed_)
+      pthread_cond_wait(&queue_->changed, &queue_->mutex);
+    if (queue_->waiting < queue_->length) add_raw(queue_, copy);
+    else std::free(copy - 16);
+    pthread_mutex_unlock(&queue_->mutex);
   }
   bool take(Message* out, milliseconds patience) {
-    std::unique_lock lock(mutex_);
-    if (!changed_.wait_for(lock, patience, [this] { return !messages_.empty() || closed_; })) return false;
-    if (messages_.empty()) return false;
-    *out = std::move(messages_.front());
-    messages_.pop_front();
-    changed_.notify_all();
-    return true;
+    struct timespec until {};
+    clock_gettime(CLOCK_MONOTONIC, &until);
+    until.tv_sec += patience.count() / 1000;
+    pthread_mutex_lock(&queue_->mutex);
+    while (queue_->waiting == 0 && !closed_) {
+      if (pthread_cond_timedwait(&queue_->changed, &queue_->mutex, &until) != 0) break;
+    }
+    bool some = take_locked(out);
+    pthread_mutex_unlock(&queue_->mutex);
+    return some;
   }
   // Takes without waiting: what VPP does while it is awake.
   bool take_now(Message* out) {
-    std::lock_guard lock(mutex_);
-    if (messages_.empty()) return false;
-    *out = std::move(messages_.front());
-    messages_.pop_front();
-    changed_.notify_all();
-    return true;
+    pthread_mutex_lock(&queue_->mutex);
+    bool some = take_locked(out);
+    pthread_mutex_unlock(&queue_->mutex);
+    return some;
   }
   void close() {
-    std::lock_guard lock(mutex_);
+    pthread_mutex_lock(&queue_->mutex);
     closed_ = true;
-    changed_.notify_all();
+    pthread_cond_broadcast(&queue_->changed);
+    pthread_mutex_unlock(&queue_->mutex);
+  }
+
+  static void add_raw(SvmQueue* queue, uint8_t* message) {
+    queue->elements[queue->tail] = message;
+    queue->tail = (queue->tail + 1) % queue->length;
+    __atomic_store_n(&queue->waiting, queue->waiting + 1, __ATOMIC_RELEASE);
+    pthread_cond_broadcast(&queue->changed);
+  }
+  static uint8_t* take_raw(SvmQueue* queue) {
+    uint8_t* message = queue->elements[queue->head];
+    queue->head = (queue->head + 1) % queue->length;
+    __atomic_store_n(&queue->waiting, queue->waiting - 1, __ATOMIC_RELEASE);
+    pthread_cond_broadcast(&queue->changed);
+    return message;
   }
 
 private:
-  std::mutex mutex_;
-  std::condition_variable changed_;
-  std::deque<Message> messages_;
-  size_t limit_ = 0;
-  bool closed_ = false;
+  bool take_locked(Message* out) {
+    if (queue_->waiting == 0) return false;
+    uint8_t* message = take_raw(queue_);
+    out->assign(message, message + get32(message - 8));
+    std::free(message - 16);
+    return true;
+  }
+
+  SvmQueue* queue_ = nullptr;
+  std::atomic<bool> closed_{false};
 };
+
+// What the library knows of its connection, and VPP's header of the segment.
+struct Header {
+  int version;
+  int pid;
+  SvmQueue* vpp;
+};
+Header header{};
+void* api_main_words[40] = {};
 
 struct StandIn {
   std::atomic<bool> connected{false};
@@ -200,12 +272,24 @@ void forward() {
     self().input.add(message, &self().stuffed);
 }
 
+void answer_keepalive() {
+  self().unanswered = 0;
+  self().answered++;
+}
+
+// A client that takes messages itself answers itself, with the index it was asked with.
+bool is_keepalive_reply(const Message& message) {
+  if (message.size() != 10 || get16(message.data()) != kKeepaliveReply) return false;
+  if (get32(&message[2]) == self().client_index) answer_keepalive();
+  return true;
+}
+
 // VPP, as far as it takes from this client.
 void carry() {
   StandIn& all = self();
   Message message;
   while (all.vpp.take(&message, milliseconds(60000)) || !all.stop) {
-    if (message.empty()) continue;
+    if (message.empty() || is_keepalive_reply(message)) continue;
     if (!write_frame(all.fd, message.data(), message.size())) break;
     message.clear();
   }
@@ -217,10 +301,11 @@ void echo(milliseconds sleep) {
   Message message;
   while (!all.stop) {
     while (!all.stop && all.vpp.take_now(&message)) {
+      if (is_keepalive_reply(message)) continue;
       Message reply(18);
       put16(reply.data(), 24);
       std::memcpy(&reply[2], &message[6], 4);
-      put32(&reply[14], 4711);
+      put32(&reply[14], kVppPid);
       all.input.add(std::move(reply), &all.stuffed);
     }
     std::unique_lock lock(all.bell_mutex);
@@ -237,11 +322,13 @@ void receive() {
     uint16_t id = get16(message.data());
     if (id == kLeave && message.size() == 2) return;
     if (id == kKeepalive) {
-      all.unanswered = 0;
-      all.answered++;
+      answer_keepalive();
       continue;
     }
-    all.callback(message.data(), static_cast<int>(message.size()));
+    uint8_t* copy = allocate(message.size());
+    std::copy(message.begin(), message.end(), copy);
+    all.callback(copy, static_cast<int>(message.size()));
+    std::free(copy - 16);
   }
 }
 
@@ -265,6 +352,28 @@ void ask_if_alive(milliseconds every) {
 
 extern "C" {
 
+thread_local void** my_api_main = api_main_words;
+
+int svm_queue_lock(SvmQueue* queue) {
+  return pthread_mutex_lock(&queue->mutex);
+}
+void svm_queue_unlock(SvmQueue* queue) {
+  pthread_mutex_unlock(&queue->mutex);
+}
+int svm_queue_sub_raw(SvmQueue* queue, uint8_t** element) {
+  *element = Queue::take_raw(queue);
+  return 0;
+}
+void svm_queue_send_signal(SvmQueue* queue, uint8_t) {
+  pthread_cond_broadcast(&queue->changed);
+}
+void* vl_msg_api_alloc(int size) {
+  return allocate(static_cast<size_t>(size));
+}
+void vac_free(void* message) {
+  std::free(static_cast<uint8_t*>(message) - 16);
+}
+
 void vac_mem_init(size_t) {}
 
 void vac_set_error_handler(void (*handler)(void*, unsigned char*, int)) {
@@ -283,7 +392,9 @@ int vac_connect(char* name, char* prefix, void (*callback)(unsigned char*, int),
   bool answers_itself = false;
   long sleep = 10;
   long keepalive = 0;
-  size_t vpp_queue = kVppQueue;
+  int vpp_queue = kVppQueue;
+  bool hidden = false;
+  bool decoy = false;
   while (std::getline(file, line)) {
     std::istringstream words(line);
     std::string word;
@@ -294,6 +405,8 @@ int vac_connect(char* name, char* prefix, void (*callback)(unsigned char*, int),
     if (word == "sleep") words >> sleep;
     if (word == "keepalive_ms") words >> keepalive;
     if (word == "queue") words >> vpp_queue;
+    if (word == "hidden") hidden = true;
+    if (word == "decoy") decoy = true;
     if (word == "connect_ms" && words >> number) std::this_thread::sleep_for(milliseconds(number));
     if (word == "refuse" && words >> number) {
       warn("vl_client_connect: refused, as told");
@@ -303,8 +416,8 @@ int vac_connect(char* name, char* prefix, void (*callback)(unsigned char*, int),
   all.stop = false;
   all.unanswered = 0;
   all.callback = callback;
-  all.input.reset(static_cast<size_t>(queue_length));
-  all.vpp.reset(vpp_queue);
+  all.input.make(queue_length, getpid());
+  all.vpp.make(vpp_queue, kVppPid);
   if (answers_itself) {
     all.fd = -1;
     all.table = {{"control_ping_51077d14", 23}, {"control_ping_reply_f6b0b8ca", 24}};
@@ -318,6 +431,13 @@ int vac_connect(char* name, char* prefix, void (*callback)(unsigned char*, int),
     all.vpp_thread = std::thread(forward);
     all.vpp_input_thread = std::thread(carry);
   }
+  static auto* shown = new Queue;
+  shown->make(queue_length, getpid());
+  header = {2, kVppPid, hidden ? nullptr : all.vpp.raw()};
+  api_main_words[3] = const_cast<char*>("no address of anything"); // NOLINT
+  api_main_words[13] = &header;
+  api_main_words[24] = hidden ? nullptr : (decoy ? shown->raw() : all.input.raw());
+  api_main_words[25] = reinterpret_cast<void*>(static_cast<uintptr_t>(htonl(all.client_index))); // NOLINT
   all.rx_thread = std::thread(receive);
   if (keepalive > 0) all.keepalive_thread = std::thread(ask_if_alive, milliseconds(keepalive));
   all.connected = true;
