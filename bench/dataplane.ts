@@ -4,7 +4,9 @@
 //   node build/js/bench/dataplane.js [--seconds N] [CASE...]      one table
 //
 // The reference of the memif rows is testpmd itself in our place (mode io), run just before, on the same processor with
-// the same packets. On a shared machine quote the ratio.
+// the same packets; and, where VPP_BIN names one, VPP with the same memifs, its main thread polling on that processor. The
+// generator is also the sink, on the other processor. On a shared machine quote the ratio: who has to share a processor with
+// others starves, and starves whoever waits for him.
 
 import { spawn, spawnSync } from 'node:child_process';
 import { mkdtempSync, rmSync } from 'node:fs';
@@ -13,6 +15,8 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { bridgeFrames, routeFrames, writeFrames } from './support/dataplane.js';
 import { Testpmd, haveTestpmd, steady } from './support/testpmd.js';
+import { vppRates } from './support/vpp-forwarding.js';
+import { noVpp } from '../test/support/vpp.js';
 
 const args = process.argv.slice(2);
 const secondsAt = args.indexOf('--seconds');
@@ -31,6 +35,7 @@ interface Row {
   name: string;
   ours: string;
   reference: string;
+  vpp?: string;
   ratio: string;
   target: string;
   met: boolean;
@@ -38,7 +43,7 @@ interface Row {
 
 interface CaseResult {
   seconds: number[];
-  perCpuSecond: number;
+  perBusySecond: number;
   vectorRate: number;
   dropped: number;
   [more: string]: unknown;
@@ -71,7 +76,7 @@ function generator(socket: string, capture: string | undefined): Testpmd {
   return new Testpmd({
     ...common,
     before: [`net_pcap0,rx_pcap=${capture},infinite_rx=1`],
-    behind: ['net_null0'],
+    behind: ['net_null0,no-rx=1'],
     more: ['--burst=128', '--nb-cores=1'],
   });
 }
@@ -112,11 +117,17 @@ async function memifRow(
     await outer.stop();
   }
   const rate = median(result.seconds);
+  let theirs = 0;
+  if (noVpp === false) {
+    const other = newSocket();
+    theirs = median(await vppRates(name, other, { seconds, routes }, () => generator(other, capture)));
+  }
   return {
     name: label,
-    ours: `${(rate / 1e6).toFixed(2)} Mpps (${(result.perCpuSecond / 1e6).toFixed(2)} per CPU second), ${result.vectorRate.toFixed(0)} a burst`,
+    ours: `${(rate / 1e6).toFixed(2)} Mpps (${(result.perBusySecond / 1e6).toFixed(2)} while busy), ${result.vectorRate.toFixed(0)} a burst`,
     reference: `${(before / 1e6).toFixed(2)} Mpps`,
-    ratio: (rate / before).toFixed(2),
+    ...(theirs > 0 ? { vpp: `${(theirs / 1e6).toFixed(2)} Mpps` } : {}),
+    ratio: (rate / before).toFixed(2) + (theirs > 0 ? `, ${(rate / theirs).toFixed(2)}` : ''),
     target: `>= ${target} Mpps`,
     met: rate >= target * 1e6,
     result,
@@ -219,11 +230,12 @@ else {
     rows.push(...(await run()));
   }
 }
-const columns = ['row', 'node-vpp', 'testpmd io', 'ratio', 'target'];
+const columns = ['row', 'node-vpp', 'testpmd io', 'VPP', 'ratio', 'target'];
 const cells = rows.map((row) => [
   row.name,
   row.ours,
   row.reference,
+  row.vpp ?? '',
   row.ratio,
   `${row.target}${row.met ? '' : '  MISSED'}`,
 ]);

@@ -33,6 +33,43 @@ export interface NativeAddon {
     spinUs: number,
     onViolation: (side: number, kind: string) => void,
   ) => NativeBridge;
+  /**
+   * Takes packets out of a receive ring into `memory`, gives their buffers back, and says in `columns` where they are.
+   * `words` are those of `lib/memif/transfer.ts`, `columns` those of `lib/dataplane/forwarding/vector.ts`; `buffers` is
+   * undefined for a server. Returns the number of packets; -1 when the memory of the interface is gone.
+   */
+  readonly memifReceive: (
+    this: void,
+    words: Uint32Array,
+    ring: Uint32Array,
+    regions: readonly Uint8Array[],
+    buffers: Uint32Array | undefined,
+    memory: Uint8Array,
+    columns: Uint8Array,
+  ) => number;
+  /** Puts packets of `memory` into a transmit ring; the slots are entries of the columns. Returns how many went, or -1. */
+  readonly memifTransmit: (
+    this: void,
+    words: Uint32Array,
+    ring: Uint32Array,
+    regions: readonly Uint8Array[],
+    buffers: Uint32Array | undefined,
+    memory: Uint8Array,
+    columns: Uint8Array,
+    slots: Uint16Array,
+  ) => number;
+  /** Moves packets from a receive ring to a transmit ring. Returns how many were taken out of the first, or -1. */
+  readonly memifRelay: (
+    this: void,
+    words: Uint32Array,
+    ring: Uint32Array,
+    regions: readonly Uint8Array[],
+    buffers: Uint32Array | undefined,
+    toWords: Uint32Array,
+    toRing: Uint32Array,
+    toRegions: readonly Uint8Array[],
+    toBuffers: Uint32Array | undefined,
+  ) => number;
   /** Calls back once per wake-up of an eventfd that somebody else owns, having emptied it. */
   readonly DoorbellWatch: new (fd: number, callback: () => void) => NativeDoorbellWatch;
   /** A TAP interface of the kernel. Throws with `errno`, `syscall`. */
@@ -294,8 +331,6 @@ export interface NativeTapOptions {
 }
 
 interface NativeKernelPort {
-  /** TAP: the frames last received. AF_PACKET: both rings. Detached by `close`. */
-  readonly memory: ArrayBuffer;
   readonly running: boolean;
   readonly mtu: number;
   /** The kernel's side's. */
@@ -310,14 +345,17 @@ interface NativeKernelPort {
 export interface NativeTapPort extends NativeKernelPort {
   readonly name: string;
   readonly gso: boolean;
-  /** Frames that `receive` can fill in one go. */
-  readonly slots: number;
-  /** Eight words a packet: see `native/port/tap.h`. -1 when the kernel's side is gone. */
-  receive(table: Uint32Array, max: number): number;
-  send(head: Uint8Array, rest: Uint8Array, table: Uint32Array, count: number): number;
+  /**
+   * Reads up to `max` frames into `memory`, `headroom` bytes in front of each. Eight words a packet: see
+   * `native/port/tap.h`. -1 when the kernel's side is gone.
+   */
+  receive(memory: Uint8Array, headroom: number, table: Uint32Array, max: number): number;
+  send(memory: Uint8Array, table: Uint32Array, count: number): number;
 }
 
 export interface NativePacketPort extends NativeKernelPort {
+  /** Both rings. Detached by `close`. */
+  readonly memory: ArrayBuffer;
   readonly layout: {
     readonly blockSize: number;
     readonly blocks: number;

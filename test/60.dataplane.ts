@@ -560,7 +560,7 @@ void t.test('the demo', { timeout: 90_000 }, async (t) => {
   const summary = events.find(({ event }) => event === 'summary')!;
   for (const { from, received } of summary.flows) t.ok(received > 0, `packets of ${from} arrived`);
   const second = events.filter(({ event }) => event === 'second').at(-1)!;
-  const names = second.interfaces.map(({ name }) => name);
+  const names = second.interfaces.map(({ name }) => name).sort();
   const routes = second.routes.map(({ prefix }) => prefix);
   t.strictSame(routes.sort(), ['198.19.1.0/24', '198.19.2.0/24'], 'routes, as the API tells them');
   if (second.withoutNamespaces === undefined) {

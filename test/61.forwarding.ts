@@ -195,6 +195,71 @@ void t.test('a bridge domain', async (t) => {
     t.same(counts(await bed.send(1, frame(1, 2))), [1, 0, 1], 'without forwarding all is flooded');
   });
 
+  await t.test('does with a member what both allow', async (t) => {
+    const bed = await Bed.open(t, 3);
+    const { forwarder } = bed;
+    forwarder.addBridgeDomain(5, all, 0);
+    for (const index of [1, 2, 3]) forwarder.setBridged(index, 5, port());
+    forwarder.setMemberFlags(1, { learn: false, uuFlood: false });
+    t.same(counts(await bed.send(0, frame(2, 1))), [0, 0, 0], 'what the first does not know it does not flood');
+    t.same([...forwarder.l2Fib(5)], [], 'nor does it learn');
+    t.same(counts(await bed.send(1, frame(1, 2))), [1, 0, 1], 'the others do');
+    t.same(counts(await bed.send(0, frame(2, 1))), [0, 1, 0], 'what is known is forwarded');
+    t.same(counts(await bed.send(0, unhex('ffffffffffff 0a0000000001 0800'))), [0, 1, 1], 'and broadcast flooded');
+    forwarder.setMemberFlags(1, { flood: false, forward: false });
+    t.same(counts(await bed.send(0, unhex('ffffffffffff 0a0000000001 0800'), frame(2, 1))), [0, 0, 0]);
+    forwarder.setBridged(1, 5, port());
+    t.same(counts(await bed.send(0, unhex('ffffffffffff 0a0000000001 0800'))), [0, 1, 1], 'a new member may all');
+  });
+
+  await t.test('floods a frame as it came, also when its router sends the same one on', async (t) => {
+    const bed = await Bed.open(t, 4);
+    const { forwarder } = bed;
+    forwarder.addBridgeDomain(5, all, 0);
+    forwarder.addInterface({ kind: 'loopback', swIfIndex: 20, name: 'loop0', mac: '02:fe:00:00:00:20' });
+    forwarder.setAdmin(20, true);
+    forwarder.setBridged(20, 5, port('bvi'));
+    for (const index of [1, 2, 3]) forwarder.setBridged(index, 5, port());
+    forwarder.addAddress(20, '10.0.0.1/24');
+    forwarder.addAddress(4, '10.1.0.1/24');
+    forwarder.setNeighbour({ swIfIndex: 4, ip: '10.1.0.2', mac: '0a:00:00:00:01:02' });
+    bed.received();
+    const sent = udpFrame({
+      sourceMac: '0a:00:00:00:00:01',
+      destinationMac: 'ff:ff:ff:ff:ff:ff',
+      source: '10.0.0.2',
+      destination: '10.1.0.2',
+      sourcePort: 1000,
+      destinationPort: 2000,
+    });
+    const [none, second, third, routed] = await bed.send(0, sent);
+    t.same(none, []);
+    t.same(second!.map(hex), [hex(sent)], 'a copy of it');
+    t.same(third!.map(hex), [hex(sent)], 'another');
+    t.equal(routed!.length, 1);
+    t.equal(hex(routed![0]!.subarray(0, 14)), '0a0000000102' + '02fe0000ee03' + '0800');
+    t.equal(routed![0]![22], sent[22]! - 1, 'with its TTL counted down');
+    t.equal(checksum(routed![0]!.subarray(14, 34)), 0);
+    t.equal(hex(routed![0]!.subarray(26)), hex(sent.subarray(26)));
+  });
+
+  await t.test('learns as many addresses as it may', async (t) => {
+    const bed = await Bed.open(t, 2);
+    const { forwarder } = bed;
+    forwarder.addBridgeDomain(5, all, 0);
+    for (const index of [1, 2]) forwarder.setBridged(index, 5, port());
+    forwarder.setLearnLimit(5, 2);
+    await bed.send(0, frame(9, 1), frame(9, 2), frame(9, 3), frame(9, 1));
+    const learnt = (): string[] => [...forwarder.l2Fib(5)].map(({ mac }) => mac.slice(-2)).sort();
+    t.same(learnt(), ['01', '02']);
+    t.equal(errors(forwarder)['l2-learn/limit'], 1);
+    t.same(counts(await bed.send(1, frame(3, 2))), [1, 0], 'what is not learnt is flooded; what is may move');
+    t.same(learnt(), ['01', '02']);
+    forwarder.flushL2Fib({ swIfIndex: 1 });
+    await bed.send(0, frame(9, 3), frame(9, 4));
+    t.same(learnt(), ['02', '03'], 'what is forgotten makes room');
+  });
+
   await t.test('has static entries and filters', async (t) => {
     const bed = await Bed.open(t, 2);
     const { forwarder } = bed;
@@ -304,6 +369,58 @@ void t.test('a bridge domain', async (t) => {
     t.equal(await through(TagRewriteOp.translate1to1, 1, '81000064', 100), '81000007', 'and back');
     t.equal(await through(TagRewriteOp.translate1to2, 0, '81000007', 100, 200), '81000064810000c8', 'one to two');
     t.equal(await through(TagRewriteOp.pop2, 0, '81000007'), 'dropped', 'what is not there cannot be popped');
+  });
+});
+
+void t.test('a cross-connect', async (t) => {
+  const numbered = (number: number, length: number): Uint8Array =>
+    Uint8Array.from({ length }, (_, i) => (i < 12 ? 10 : number * 31 + i));
+  const counter = (bed: Bed, index: number, name: InterfaceCounter): number =>
+    bed.forwarder.interfaceCounters[index * INTERFACE_COUNTERS + InterfaceCounter[name]]!;
+
+  await t.test('moves what comes, long or short, and counts it', async (t) => {
+    const bed = await Bed.open(t, 2);
+    bed.forwarder.setCrossConnect(1, 2);
+    bed.forwarder.setCrossConnect(2, 1);
+    const frames = [64, 1500, 9000, 14, 5000, 60, 2048, 2049].map((length, i) => numbered(i, length));
+    const [none, out] = await bed.send(0, ...frames);
+    t.same(none, []);
+    t.same(out!.map(hex), frames.map(hex));
+    const bytes = frames.reduce((sum, { length }) => sum + length, 0);
+    t.same([counter(bed, 1, 'rxPackets'), counter(bed, 1, 'rxBytes')], [8, bytes]);
+    t.same([counter(bed, 2, 'txPackets'), counter(bed, 2, 'txBytes')], [8, bytes]);
+    const visited = bed.forwarder.nodeCounters().filter(({ vectors }) => vectors === 8);
+    t.same(
+      visited.map(({ name }) => name),
+      ['ethernet-input', 'l2-input', 'l2-output', 'interface-output'],
+      'the nodes that are passed by are counted',
+    );
+    t.same((await bed.send(1, frames[1]!))[0]!.map(hex), [hex(frames[1]!)], 'and the other way');
+  });
+
+  await t.test('drops what is no frame, and nothing else', async (t) => {
+    const bed = await Bed.open(t, 2);
+    bed.forwarder.setCrossConnect(1, 2);
+    const frames = [64, 13, 64, 0, 1, 64].map((length, i) => numbered(i, length));
+    const [, out] = await bed.send(0, ...frames);
+    t.same(out!.map(hex), frames.filter(({ length }) => length === 64).map(hex));
+    t.equal(errors(bed.forwarder)['ethernet-input/too_short'], 3);
+    t.equal(counter(bed, 1, 'drops'), 3);
+  });
+
+  await t.test('loses what finds the other ring full, and says so', async (t) => {
+    const bed = await Bed.open(t, 2, {}, { ringSize: 64 });
+    bed.forwarder.setCrossConnect(1, 2);
+    const frames = Array.from({ length: 200 }, (_, i) => numbered(i, 64));
+    const before = bed.forwarder.load().packets;
+    for (let at = 0; at < frames.length; at += 20) {
+      bed.peers[0]!.send(frames.slice(at, at + 20));
+      while (bed.forwarder.load().packets < before + at + 20) await turn();
+    }
+    const out = bed.received()[1]!;
+    t.same(out.map(hex), frames.slice(0, 64).map(hex), 'the first ones went');
+    t.equal(counter(bed, 2, 'txError'), 136);
+    t.equal(errors(bed.forwarder)['interface-output/no_free_slots'], 136);
   });
 });
 
@@ -751,7 +868,7 @@ void t.test('a segment of 64 KiB becomes the frames that TCP would have sent', (
         const plane = new Plane();
         const p = plane.make(frame.length, 0);
         const { vector } = plane;
-        vector.scratch.set(frame, vector.offset[p]);
+        vector.bytes.set(frame, vector.offset[p]);
         vector.l3[p] = vector.offset[p]! + 14;
         vector.flags[p] = 4;
         vector.gsoType[p] = six ? 4 : 1;
@@ -760,7 +877,7 @@ void t.test('a segment of 64 KiB becomes the frames that TCP would have sent', (
         vector.csumOffset[p] = 16;
         const pieces: Uint8Array[] = [];
         segment(plane, p, (q) => {
-          pieces.push(vector.scratch.slice(vector.offset[q], vector.offset[q]! + vector.length[q]!));
+          pieces.push(vector.bytes.slice(vector.offset[q], vector.offset[q]! + vector.length[q]!));
         });
         if (pieces.length !== Math.ceil(size / mss)) return false;
         const headers = (six ? 54 : 34) + 20;
@@ -868,7 +985,7 @@ void t.test('the tables do what a list would', async (t) => {
         if (table.size !== model.size || table.learnt !== model.size) return false;
         for (let low = 0; low <= 300; low++) {
           const slot = table.find(7, low * 65_536);
-          if ((slot < 0 ? undefined : table.interface[slot]) !== model.get(low)) return false;
+          if ((slot < 0 ? undefined : table.interfaceAt(slot)) !== model.get(low)) return false;
         }
         return table.find(8, 0) === -1;
       }),

@@ -211,20 +211,23 @@ void t.test('every program in examples/ runs', async (t) => {
       t.teardown(() => child.kill('SIGKILL'));
       const ended = once(child, 'exit');
       let text = '';
-      let wake = (): void => undefined;
+      const waiting = new Set<() => void>();
       child.stdout.setEncoding('utf8').on('data', (piece: string) => {
         text += piece;
-        wake();
+        for (const look of waiting) look();
       });
       await use(t, {
         child,
         output: () => text,
         printed: (pattern) =>
           new Promise((resolve) => {
-            wake = () => {
-              if (pattern.test(text)) resolve();
+            const look = (): void => {
+              if (!pattern.test(text)) return;
+              waiting.delete(look);
+              resolve();
             };
-            wake();
+            waiting.add(look);
+            look();
           }),
       });
       t.strictSame(await ended, [code, null], 'and ends as it should');

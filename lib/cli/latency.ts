@@ -47,11 +47,17 @@ export function percentiles(histogram: Float64Array, before?: Float64Array): Per
 /** A reader's view: the whole run, and what came since the last look. */
 export class LatencyReader {
   readonly #histogram: Float64Array;
+  #first: Float64Array;
   #last: Float64Array;
 
   constructor(histogram: Float64Array) {
     this.#histogram = histogram;
-    this.#last = Float64Array.from(histogram);
+    this.#first = this.#last = Float64Array.from(histogram);
+  }
+
+  /** Leaves out what has been counted so far: the run begins now. */
+  restart(): void {
+    this.#first = this.#last = Float64Array.from(this.#histogram);
   }
 
   /** Since the last call. */
@@ -63,6 +69,6 @@ export class LatencyReader {
   }
 
   get total(): Percentiles {
-    return percentiles(this.#histogram);
+    return percentiles(this.#histogram, this.#first);
   }
 }

@@ -65,7 +65,7 @@ export class AfPackets {
       () =>
         interfaces.add(
           { kind: 'af_packet', devType: 'af-packet', name, mac, queues: 1 },
-          { kind: 'af_packet', name, mac, hostName: host_if_name, rxMode: interfaces.defaultRxMode },
+          { kind: 'af_packet', name, mac, hostName: host_if_name, rxMode: interfaces.portRxMode },
         ),
       (error) => (error.errno === ENODEV ? 'INVALID_INTERFACE' : 'SYSCALL_ERROR_1'),
     );

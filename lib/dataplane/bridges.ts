@@ -105,6 +105,7 @@ export class Bridges {
     });
     handlers.on('bridge_domain_set_learn_limit', ({ bd_id, learn_limit }) => {
       this.#modifiable(bd_id).learnLimit = learn_limit;
+      state.forwarder.setLearnLimit(bd_id, learn_limit);
       return OK;
     });
     handlers.on('bridge_domain_set_default_learn_limit', ({ learn_limit }) => {
@@ -197,6 +198,7 @@ export class Bridges {
     this.#domains[index] = domain;
     this.#byId.set(id, domain);
     this.#state.forwarder.addBridgeDomain(id, flagsOf(features), macAge);
+    this.#state.forwarder.setLearnLimit(id, this.#learnLimit);
     return domain;
   }
 
@@ -225,6 +227,7 @@ export class Bridges {
     let features = (this.#leave(one) & ~Feature.crossConnect) | NEW_MEMBER | Feature.drop;
     this.#state.forwarder.setBridged(one.swIfIndex, id, { type: port, shg });
     if (port === 'bvi') features &= ~Feature.learn;
+    this.#state.forwarder.setMemberFlags(one.swIfIndex, flagsOf(features));
     this.#modes.set(one, { domain, port, shg, features, outputFeatures: OUTPUT_FEATURE });
     if (port === 'uu-fwd') {
       domain.uuFwd = one;
@@ -319,14 +322,15 @@ export class Bridges {
   }
 
   #registerMemberFlags(): void {
-    const { handlers, interfaces } = this.#state;
+    const { handlers, interfaces, forwarder } = this.#state;
     const layer2 = (swIfIndex: number, bridgedOnly = false): L2Mode => {
       const mode = this.#modes.get(interfaces.must(swIfIndex));
       if (mode === undefined || (bridgedOnly && mode.domain === undefined)) throw new Refused('INVALID_SW_IF_INDEX');
       return mode;
     };
-    const apply = (mode: L2Mode, features: number, on: boolean) => {
+    const apply = (swIfIndex: number, mode: L2Mode, features: number, on: boolean) => {
       mode.features = on ? mode.features | features : mode.features & ~features;
+      forwarder.setMemberFlags(swIfIndex, flagsOf(mode.features));
     };
     const toFeatures = (flags: number) =>
       FLAGS.reduce((features, [bit, feature]) => ((flags & bit) === 0 ? features : features | feature), 0);
@@ -335,7 +339,7 @@ export class Bridges {
       const mode = this.#modes.get(interfaces.must(sw_if_index));
       const wanted = toFeatures(feature_bitmap & 31);
       if (mode === undefined) return { retval: 0, resulting_feature_bitmap: is_set ? wanted : 0 };
-      apply(mode, wanted, is_set);
+      apply(sw_if_index, mode, wanted, is_set);
       return { retval: 0, resulting_feature_bitmap: mode.features >>> 0 };
     });
     handlers.on('l2_flags_get', ({ sw_if_index }) => {
@@ -344,7 +348,7 @@ export class Bridges {
     });
     handlers.on('l2_flags_set', ({ sw_if_index, is_set, input_feature_bitmap, output_feature_bitmap }) => {
       const mode = layer2(sw_if_index);
-      apply(mode, input_feature_bitmap, is_set);
+      apply(sw_if_index, mode, input_feature_bitmap, is_set);
       const { outputFeatures } = mode;
       mode.outputFeatures = is_set ? outputFeatures | output_feature_bitmap : outputFeatures & ~output_feature_bitmap;
       return OK;
@@ -357,7 +361,7 @@ export class Bridges {
       };
     });
     handlers.on('l2_interface_feat_flags_set', ({ sw_if_index, is_set, flags }) => {
-      apply(layer2(sw_if_index, true), toFeatures(flags), is_set);
+      apply(sw_if_index, layer2(sw_if_index, true), toFeatures(flags), is_set);
       return OK;
     });
   }

@@ -89,7 +89,21 @@ export class Interfaces {
   readonly #byName = new Map<string, Interface>();
   /** Waiting for their event: what has become of each interface since the last one. */
   readonly #events = new Map<number, { flags: number; deleted: boolean }>();
-  defaultRxMode: PortRxMode = 'polling';
+  #defaultRxMode: PortRxMode | undefined;
+
+  /** As VPP has it: new interfaces poll, as far as anybody is told. */
+  get defaultRxMode(): PortRxMode {
+    return this.#defaultRxMode ?? 'polling';
+  }
+
+  set defaultRxMode(mode: PortRxMode) {
+    this.#defaultRxMode = mode;
+  }
+
+  /** What new ports really do: nobody has asked for a processor that never sleeps until he says so. */
+  get portRxMode(): PortRxMode {
+    return this.#defaultRxMode ?? 'adaptive';
+  }
 
   constructor(state: State) {
     this.#state = state;

@@ -168,7 +168,7 @@ export class Memifs {
       ringSize,
       bufferSize,
       ...queues,
-      rxMode: interfaces.defaultRxMode,
+      rxMode: interfaces.portRxMode,
     };
     const zeroCopy = !isServer && !asked.no_zero_copy;
     const shown = refusing(

@@ -200,9 +200,22 @@ function networkOf(prefix: Prefix): string {
   return `${prefix.network}/${prefix.length}`;
 }
 
+/** What `rowPaths` made of paths that many entries share. */
+const sharedPaths = new WeakMap<readonly RoutePath[], ReturnType<typeof rowPaths>>();
+
 function row(entry: RouteEntry, withSource: boolean) {
-  const { tableId, isIp6, prefix, source, statsIndex } = entry;
-  const paths = entry.paths.map((path) => ({
+  const { tableId, prefix, source, statsIndex } = entry;
+  let paths = source === FibSource.api ? sharedPaths.get(entry.paths) : undefined;
+  if (paths === undefined) {
+    paths = rowPaths(entry);
+    if (source === FibSource.api) sharedPaths.set(entry.paths, paths);
+  }
+  return { table_id: tableId, stats_index: statsIndex, prefix, ...(withSource && { src: source }), paths };
+}
+
+function rowPaths(entry: RouteEntry) {
+  const { isIp6, prefix, source } = entry;
+  return entry.paths.map((path) => ({
     sw_if_index: path.swIfIndex,
     table_id: path.kind === 'recursive' || path.kind === 'table' ? (path.tableId ?? 0) : 0,
     weight: path.weight,
@@ -212,7 +225,6 @@ function row(entry: RouteEntry, withSource: boolean) {
     proto: isIp6 ? 1 : 0,
     nh: { address: path.nextHop ?? (isOwnNextHop(entry, path) ? addressOf(prefix) : ZERO[isIp6 ? 1 : 0]) },
   }));
-  return { table_id: tableId, stats_index: statsIndex, prefix, ...(withSource && { src: source }), paths };
 }
 
 /** A next hop of other routes on an attached subnet: the forwarder asks for it as for any address there. */

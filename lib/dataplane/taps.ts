@@ -100,7 +100,7 @@ export class Taps {
       ...(asked.host_bridge_set && { hostBridge: asked.host_bridge }),
       persist: (flags & PERSIST) !== 0,
       gso: (flags & GSO) !== 0,
-      rxMode: this.#state.interfaces.defaultRxMode,
+      rxMode: this.#state.interfaces.portRxMode,
     };
     const shown = refusing(
       () => this.#state.interfaces.add({ kind: 'tap', devType: 'tap', name, mac: spec.mac as string, queues: 1 }, spec),

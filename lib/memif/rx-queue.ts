@@ -10,13 +10,16 @@ import { ArgumentRangeError } from '../errors.js';
 import { Burst } from './burst.js';
 import { type RxCounters, newCounters, rxBad, rxBytes, rxPackets, rxSnapshot } from './counters.js';
 import { descriptorNext, flagsIndex, maskInterrupt, maxChain, maxLog2RingSize, maxSegment } from './layout.js';
+import { type NativeAddon, native } from '../native.js';
 import type { RingBinding } from './ring.js';
+import { Outcome, Word, transferWords } from './transfer.js';
 
 /** Tells the owner of a queue that the peer broke a rule. `reason` is a reason of MemifError without its prefix. */
 export type Accuse = (reason: 'INDEX' | 'DESCRIPTOR' | 'RING', text: string) => void;
 
 const nothing: Uint16Array = new Uint16Array(0);
 const noWords: Uint32Array = new Uint32Array(0);
+const nobody = (): number => 0;
 
 /** Packets from the peer, one ring. */
 export class RxQueue {
@@ -41,6 +44,8 @@ export class RxQueue {
   #own = 0;
   #held = 0;
   #inUse = false;
+  #native: NativeAddon['memifReceive'] = nobody;
+  #words = noWords;
 
   /** @internal */
   constructor(index: number, accuse: Accuse, shared: Float64Array = newCounters()) {
@@ -239,6 +244,65 @@ export class RxQueue {
     this.shared[rxBytes]! += bytes;
   }
 
+  /**
+   * Takes up to `max` packets into memory of the caller's, `headroom` bytes in front of each, from `at` on, and gives their
+   * buffers back. `columns` gets where each starts and how long it is. Returns how many.
+   * @internal
+   */
+  receive(memory: Uint8Array, columns: Uint8Array, at: number, headroom: number, max: number): number {
+    const binding = this.#binding;
+    if (binding === undefined || this.#inUse) return 0;
+    const words = this.#words;
+    words[Word.next] = this.#next;
+    words[Word.max] = max;
+    words[Word.at] = at;
+    words[Word.headroom] = headroom;
+    const packets = this.#native(words, binding.u32, binding.memory, binding.buffers, memory, columns);
+    if (packets < 0) return 0;
+    this.#moved();
+    return packets;
+  }
+
+  /** Bytes of the packets of the last `receive`, or that `TxQueue.relay` took. @internal */
+  get movedBytes(): number {
+    return this.#words[Word.bytes] ?? 0;
+  }
+
+  /** First byte behind those of the last `receive`. @internal */
+  get movedEnd(): number {
+    return this.#words[Word.end] ?? 0;
+  }
+
+  /** What C++ took out of the ring. */
+  #moved(): void {
+    const words = this.#words;
+    const segments = words[Word.segments]!;
+    this.#held = 0;
+    this.#burst.count = 0;
+    if (segments > 0) {
+      this.#next = (this.#next + segments) & 0xffff;
+      this.#own = (this.#own + segments) & 0xffff;
+      this.shared[rxPackets]! += words[Word.packets]! + words[Word.lost]!;
+      this.shared[rxBytes]! += words[Word.bytes]!;
+    }
+    // Looking at it again says what is wrong, and whose fault it is.
+    if ((words[Word.flags]! & Outcome.broken) !== 0) this.peek(1);
+  }
+
+  /** Words for a call that takes up to `max` packets of at least `shortest` bytes, for `TxQueue.relay`. @internal */
+  prepareRelay(max: number, shortest: number): Uint32Array {
+    const words = this.#words;
+    words[Word.next] = this.#next;
+    words[Word.max] = max;
+    words[Word.at] = shortest;
+    return words;
+  }
+
+  /** @internal */
+  relayed(): void {
+    this.#moved();
+  }
+
   #advance(count: number): void {
     if (!this.#server) {
       // Post the buffers again: all of each descriptor, because the server may have changed any of it.
@@ -286,6 +350,8 @@ export class RxQueue {
     this.#buffers = binding.buffers ?? noWords;
     this.#capacity = binding.bufferSize;
     this.#burst.memory = binding.memory;
+    this.#words = transferWords(binding);
+    this.#native = native().memifReceive;
     this.#next = next;
     this.#held = 0;
     this.#own = next;

@@ -7,15 +7,17 @@
 // are the client's word and are checked before use.
 
 import { ArgumentRangeError } from '../errors.js';
-import { native } from '../native.js';
+import { type NativeAddon, native } from '../native.js';
 import { Burst } from './burst.js';
 import { type TxCounters, newCounters, txBad, txBytes, txFull, txKicks, txPackets, txSnapshot } from './counters.js';
 import { descriptorNext, flagsIndex, maskInterrupt, maxChain, maxLog2RingSize, maxSegment } from './layout.js';
 import type { RingBinding } from './ring.js';
 import type { Accuse, RxQueue } from './rx-queue.js';
+import { Outcome, Word, transferWords } from './transfer.js';
 
 const nothing: Uint16Array = new Uint16Array(0);
 const noWords: Uint32Array = new Uint32Array(0);
+const nobody = (): number => 0;
 
 /** Packets to the peer, one ring. */
 export class TxQueue {
@@ -43,6 +45,9 @@ export class TxQueue {
   #next = 0;
   #held = 0;
   #inUse = false;
+  #transmit: NativeAddon['memifTransmit'] = nobody;
+  #relay: NativeAddon['memifRelay'] = nobody;
+  #words = noWords;
 
   /** @internal */
   constructor(index: number, accuse: Accuse, shared: Float64Array = newCounters()) {
@@ -221,10 +226,75 @@ export class TxQueue {
     this.shared[txBytes]! += bytes;
     // Both are sequentially consistent: the index is visible before the flag is read.
     Atomics.store(this.#u16, this.#ownIndex, this.#next);
-    if ((Atomics.load(this.#u16, flagsIndex) & maskInterrupt) === 0) {
-      this.shared[txKicks]!++;
-      if (!this.#kick(this.#event)) this.#accuse('RING', `tx queue ${this.index}: its eventfd was made unusable`);
+    if ((Atomics.load(this.#u16, flagsIndex) & maskInterrupt) === 0) this.#wake();
+  }
+
+  #wake(): void {
+    this.shared[txKicks]!++;
+    if (!this.#kick(this.#event)) this.#accuse('RING', `tx queue ${this.index}: its eventfd was made unusable`);
+  }
+
+  /**
+   * Sends packets out of memory of the caller's: for each of the first `count` slots a head and the rest behind it, as
+   * `columns` says. In order, until the ring is full; returns how many went.
+   * @internal
+   */
+  transmit(memory: Uint8Array, columns: Uint8Array, slots: Uint16Array, count: number): number {
+    const binding = this.#binding;
+    if (binding === undefined || this.#inUse) return 0;
+    const words = this.#words;
+    words[Word.next] = this.#next;
+    words[Word.max] = count;
+    const sent = this.#transmit(words, binding.u32, binding.memory, binding.buffers, memory, columns, slots);
+    if (sent < 0) return 0;
+    this.#moved();
+    return sent;
+  }
+
+  /**
+   * Moves up to `max` packets out of another ring into this one, and stops before one of less than `shortest` bytes. What
+   * finds no room is lost. Returns how many were taken; `movedPackets` is how many were sent.
+   * @internal
+   */
+  relay(rx: RxQueue, max: number, shortest: number): number {
+    const from = rx.binding;
+    const to = this.#binding;
+    if (from === undefined || to === undefined || this.#inUse || rx.lent) return 0;
+    const taking = rx.prepareRelay(max, shortest);
+    const words = this.#words;
+    words[Word.next] = this.#next;
+    words[Word.segments] = words[Word.packets] = words[Word.bytes] = words[Word.flags] = 0;
+    const taken = this.#relay(
+      ...([taking, from.u32, from.memory, from.buffers] as const),
+      ...([words, to.u32, to.memory, to.buffers] as const),
+    );
+    if (taken < 0) return 0;
+    this.#moved();
+    rx.relayed();
+    return taken;
+  }
+
+  /** Packets that the last `transmit` or `relay` sent. @internal */
+  get movedPackets(): number {
+    return this.#words[Word.packets] ?? 0;
+  }
+
+  /** What C++ put into the ring. */
+  #moved(): void {
+    const words = this.#words;
+    const flags = words[Word.flags]!;
+    const segments = words[Word.segments]!;
+    this.#held = 0;
+    this.#burst.count = 0;
+    if (segments > 0) {
+      this.#next = (this.#next + segments) & 0xffff;
+      this.shared[txPackets]! += words[Word.packets]!;
+      this.shared[txBytes]! += words[Word.bytes]!;
     }
+    if ((flags & Outcome.full) !== 0) this.shared[txFull]!++;
+    if ((flags & Outcome.kick) !== 0) this.#wake();
+    // Looking at it again says what is wrong, and whose fault it is.
+    if ((flags & Outcome.broken) !== 0) this.reserve(this.#size, 0);
   }
 
   /**
@@ -296,6 +366,9 @@ export class TxQueue {
     this.#buffers = binding.buffers ?? noWords;
     this.#capacity = binding.bufferSize;
     this.#event = binding.event;
+    this.#words = transferWords(binding);
+    this.#transmit = native().memifTransmit;
+    this.#relay = native().memifRelay;
     this.#burst.memory = binding.memory;
     this.#next = next;
     this.#held = 0;

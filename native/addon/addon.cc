@@ -33,6 +33,7 @@ static Napi::Object init(Napi::Env env, Napi::Object exports) {
   init_interface(env, exports);
   init_shared_queues(env, exports);
   init_bridge(env, exports);
+  init_transfer(env, exports);
   init_doorbell(env, exports);
   init_packets(env, exports);
   init_ports(env, exports);

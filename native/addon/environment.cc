@@ -147,7 +147,7 @@ bool get_bytes(napi_env env, napi_value value, Bytes* out) {
   size_t length = 0;
   napi_typedarray_type type = napi_uint8_array;
   if (napi_get_typedarray_info(env, value, &type, &length, &data, nullptr, nullptr) != napi_ok) return false;
-  size_t width = type == napi_uint32_array ? 4 : 1;
+  size_t width = type == napi_uint32_array ? 4 : type == napi_uint16_array ? 2 : 1;
   out->data = static_cast<uint8_t*>(data);
   out->length = length * width;
   return true;

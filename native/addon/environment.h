@@ -88,6 +88,7 @@ void init_listener(Napi::Env env, Napi::Object exports);
 void init_interface(Napi::Env env, Napi::Object exports);
 void init_shared_queues(Napi::Env env, Napi::Object exports);
 void init_bridge(Napi::Env env, Napi::Object exports);
+void init_transfer(Napi::Env env, Napi::Object exports);
 void init_doorbell(Napi::Env env, Napi::Object exports);
 void init_packets(Napi::Env env, Napi::Object exports);
 void init_ports(Napi::Env env, Napi::Object exports);

@@ -162,14 +162,12 @@ public:
   static Napi::Function define(Napi::Env env) {
     return DefineClass(
         env, "TapPort",
-        {InstanceAccessor("memory", &TapPort::memory, nullptr),
-         InstanceAccessor("running", &TapPort::running, nullptr),
+        {InstanceAccessor("running", &TapPort::running, nullptr),
          InstanceAccessor("mtu", &TapPort::mtu, nullptr), InstanceAccessor("mac", &TapPort::mac, nullptr),
          InstanceAccessor("name", &TapPort::name, nullptr), InstanceAccessor("gso", &TapPort::gso, nullptr),
-         InstanceAccessor("slots", &TapPort::slots, nullptr), InstanceMethod("receive", &TapPort::receive),
-         InstanceMethod("send", &TapPort::send), InstanceMethod("watch", &TapPort::watch),
-         InstanceMethod("setRef", &TapPort::set_ref), InstanceMethod("setMtu", &TapPort::set_mtu),
-         InstanceMethod("close", &TapPort::close)});
+         InstanceMethod("receive", &TapPort::receive), InstanceMethod("send", &TapPort::send),
+         InstanceMethod("watch", &TapPort::watch), InstanceMethod("setRef", &TapPort::set_ref),
+         InstanceMethod("setMtu", &TapPort::set_mtu), InstanceMethod("close", &TapPort::close)});
   }
 
 private:
@@ -179,34 +177,32 @@ private:
   Napi::Value gso(const Napi::CallbackInfo& info) {
     return Napi::Boolean::New(info.Env(), port_ && port_->gso());
   }
-  Napi::Value slots(const Napi::CallbackInfo& info) {
-    return Napi::Number::New(info.Env(), port_ ? static_cast<double>(port_->slots()) : 0);
-  }
-
-  // receive(table: Uint32Array, max) -> packets, -1 when the kernel's side is gone
+  // receive(memory: Uint8Array, headroom, table: Uint32Array, max) -> packets, -1 when the kernel's side is
+  // gone
   Napi::Value receive(const Napi::CallbackInfo& info) {
+    Bytes memory;
     Bytes table;
-    if (!port_ || !get_bytes(info.Env(), info[0], &table)) return Napi::Number::New(info.Env(), -1);
-    size_t max = info[1].As<Napi::Number>().Uint32Value();
+    if (!port_ || !get_bytes(info.Env(), info[0], &memory) || !get_bytes(info.Env(), info[2], &table))
+      return Napi::Number::New(info.Env(), -1);
+    size_t headroom = info[1].As<Napi::Number>().Uint32Value();
+    size_t max = info[3].As<Napi::Number>().Uint32Value();
     size_t room = table.length / 4 / port::kReceivedWords;
-    int count = port_->receive(reinterpret_cast<uint32_t*>(table.data), max < room ? max : room);
+    int count = port_->receive(memory.data, memory.length, headroom, reinterpret_cast<uint32_t*>(table.data),
+                               max < room ? max : room);
     return Napi::Number::New(info.Env(), count);
   }
 
-  // send(head: Uint8Array, rest: Uint8Array, table: Uint32Array, count) -> sent
+  // send(memory: Uint8Array, table: Uint32Array, count) -> sent
   Napi::Value send(const Napi::CallbackInfo& info) {
     Napi::Env env = info.Env();
-    Bytes head;
-    Bytes rest;
+    Bytes memory;
     Bytes table;
-    if (!port_ || !get_bytes(env, info[0], &head) || !get_bytes(env, info[1], &rest) ||
-        !get_bytes(env, info[2], &table)) {
+    if (!port_ || !get_bytes(env, info[0], &memory) || !get_bytes(env, info[1], &table))
       return Napi::Number::New(env, 0);
-    }
-    size_t count = info[3].As<Napi::Number>().Uint32Value();
+    size_t count = info[2].As<Napi::Number>().Uint32Value();
     if (count > table.length / 4 / port::kSentWords) count = table.length / 4 / port::kSentWords;
-    size_t sent = port_->send(head.data, head.length, rest.data, rest.length,
-                              reinterpret_cast<const uint32_t*>(table.data), count);
+    size_t sent =
+        port_->send(memory.data, memory.length, reinterpret_cast<const uint32_t*>(table.data), count);
     return Napi::Number::New(env, static_cast<double>(sent));
   }
 };

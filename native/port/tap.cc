@@ -14,11 +14,13 @@ namespace {
 
 // The longest frame: 64 KiB of IP behind Ethernet and two tags, which only segments have; else that of a
 // jumbo.
-constexpr size_t kSegmentStride = 65536 + 128;
-constexpr size_t kFrameStride = 16384;
-constexpr size_t kSegmentSlots = 64;
-constexpr size_t kFrameSlots = 256;
-constexpr int kLongestFrame = 9216;
+constexpr size_t kLongestSegment = 65536 + 128;
+constexpr size_t kLongestFrame = 16384;
+constexpr int kJumbo = 9216;
+// Segments of one call: a megabyte or two, as much as a cache holds.
+constexpr size_t kSegments = 32;
+// Where frames start: the network header behind an Ethernet header then lies at a multiple of 32.
+constexpr size_t kAlignment = 32;
 
 // struct virtio_net_hdr; linux/virtio_net.h cannot be included from C++ (a field is called class).
 struct VirtioHeader {
@@ -81,26 +83,20 @@ Failure Tap::open(const TapOptions& options, std::unique_ptr<Tap>* out) {
     return tap->link_.open(tap->name_);
   };
   if (auto failure = in_namespace(options.host_namespace, set_up_host)) return failure;
-  bool large = tap->gso_ || tap->mtu_ > kLongestFrame;
-  tap->stride_ = large ? kSegmentStride : kFrameStride;
-  tap->slots_ = large ? kSegmentSlots : kFrameSlots;
-  sys::Fd memory;
-  size_t size = tap->stride_ * tap->slots_;
-  if (auto error = sys::create_sealed_memfd("node-vpp-tap", size, &memory))
-    return {error, "allocating frames"};
-  if (auto error = sys::Mapping::map(memory.get(), size, false, &tap->memory_))
-    return {error, "allocating frames"};
+  tap->longest_ = tap->gso_ || tap->mtu_ > kJumbo ? kLongestSegment : kLongestFrame;
   *out = std::move(tap);
   return {};
 }
 
-int Tap::receive(uint32_t* table, size_t max) {
+int Tap::receive(uint8_t* memory, size_t size, size_t headroom, uint32_t* table, size_t max) {
   size_t count = 0;
-  if (max > slots_) max = slots_;
+  size_t end = 0;
+  if (gso_ && max > kSegments) max = kSegments;
   while (count < max) {
     VirtioHeader header;
-    size_t offset = count * stride_;
-    iovec parts[2] = {{&header, sizeof header}, {memory_->data() + offset, stride_}};
+    size_t offset = ((end + kAlignment - 1) & ~(kAlignment - 1)) + headroom;
+    if (offset + longest_ > size) break;
+    iovec parts[2] = {{&header, sizeof header}, {memory + offset, longest_}};
     ssize_t got = ::readv(fd_.get(), parts, 2);
     if (got < 0) {
       if (errno == EINTR) continue;
@@ -110,7 +106,8 @@ int Tap::receive(uint32_t* table, size_t max) {
     }
     if (static_cast<size_t>(got) <= sizeof header) continue;
     size_t length = static_cast<size_t>(got) - sizeof header;
-    if (length > stride_) continue;
+    if (length > longest_) continue;
+    end = offset + length;
     uint32_t* row = table + count * kReceivedWords;
     row[0] = static_cast<uint32_t>(offset);
     row[1] = static_cast<uint32_t>(length);
@@ -125,11 +122,10 @@ int Tap::receive(uint32_t* table, size_t max) {
   return static_cast<int>(count);
 }
 
-size_t Tap::send(const uint8_t* head, size_t head_size, const uint8_t* rest, size_t rest_size,
-                 const uint32_t* table, size_t count) {
+size_t Tap::send(const uint8_t* memory, size_t size, const uint32_t* table, size_t count) {
   for (size_t i = 0; i < count; i++) {
     const uint32_t* row = table + i * kSentWords;
-    if (uint64_t{row[0]} + row[1] > head_size || uint64_t{row[2]} + row[3] > rest_size) return i;
+    if (uint64_t{row[0]} + row[1] > size || uint64_t{row[2]} + row[3] > size) return i;
     VirtioHeader header;
     header.flags = static_cast<uint8_t>(row[4]);
     header.gso_type = static_cast<uint8_t>(row[4] >> 8);
@@ -139,8 +135,8 @@ size_t Tap::send(const uint8_t* head, size_t head_size, const uint8_t* rest, siz
     header.csum_offset = static_cast<uint16_t>(row[6] >> 16);
     // The kernel only reads; iovec has no const.
     iovec parts[3] = {{&header, sizeof header},
-                      {const_cast<uint8_t*>(head) + row[0], row[1]},
-                      {const_cast<uint8_t*>(rest) + row[2], row[3]}};
+                      {const_cast<uint8_t*>(memory) + row[0], row[1]},
+                      {const_cast<uint8_t*>(memory) + row[2], row[3]}};
     ssize_t wrote = 0;
     do
       wrote = ::writev(fd_.get(), parts, 3);

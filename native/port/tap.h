@@ -1,8 +1,8 @@
 // A TAP: a kernel interface whose frames come and go through a descriptor, each with a virtio_net_hdr in
 // front.
 //
-//   memory   slot | slot | slot …      one frame each; `receive` fills them, the reader looks at them in
-//   place table    8 words a packet, the same both ways (see kPacketWords)
+// Frames are read into memory of the caller's, one behind the other, and written from there. A table of eight
+// words a packet says where they are.
 
 #pragma once
 
@@ -47,14 +47,14 @@ public:
   const Mac& mac() const { return mac_; }
   int mtu() const { return mtu_; }
   bool gso() const { return gso_; }
-  const std::shared_ptr<sys::Mapping>& memory() const { return memory_; }
-  size_t slots() const { return slots_; }
+  // The longest frame that may come.
+  size_t longest() const { return longest_; }
 
-  // Reads up to `max` frames into the slots; -1 when the kernel's side is gone.
-  int receive(uint32_t* table, size_t max);
+  // Reads up to `max` frames into the memory, `headroom` bytes in front of each, as long as the longest fits;
+  // -1 when the kernel's side is gone.
+  int receive(uint8_t* memory, size_t size, size_t headroom, uint32_t* table, size_t max);
   // Writes frames until one does not fit or is wrong; returns how many went.
-  size_t send(const uint8_t* head, size_t head_size, const uint8_t* rest, size_t rest_size,
-              const uint32_t* table, size_t count);
+  size_t send(const uint8_t* memory, size_t size, const uint32_t* table, size_t count);
   Failure set_mtu(int mtu);
 
 private:
@@ -65,9 +65,7 @@ private:
   Mac mac_{};
   int mtu_ = 1500;
   bool gso_ = false;
-  size_t slots_ = 0;
-  size_t stride_ = 0;
-  std::shared_ptr<sys::Mapping> memory_;
+  size_t longest_ = 0;
 };
 
 } // namespace nodevpp::port

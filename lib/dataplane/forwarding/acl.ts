@@ -105,7 +105,7 @@ export class Acls {
     const plane = this.#plane;
     const { vector, graph, interfaces } = plane;
     const at = vector.l3[p]!;
-    const bytes = vector.memory[vector.region[p]!]!;
+    const bytes = vector.bytes;
     const end = vector.offset[p]! + vector.length[p]!;
     if (!this.#read(bytes, at, end, isIp6)) {
       graph.drop(p, isInput ? this.#errors.inDeny : this.#errors.deny);

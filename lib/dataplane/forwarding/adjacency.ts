@@ -7,8 +7,9 @@
 
 import { NO_INTERFACE } from './control.js';
 import type { Interfaces } from './interfaces.js';
+import { Flag, type Vector } from './vector.js';
 
-/** Bytes kept for a rewrite: 14 and two tags. */
+/** Bytes kept for a rewrite, which stands at their end: 14 and two tags. */
 export const REWRITE = 24;
 
 export class Adjacencies {
@@ -18,6 +19,8 @@ export class Adjacencies {
   isIp6 = new Uint8Array(64);
   rewriteLength = new Uint8Array(64);
   rewrites = new Uint8Array(64 * REWRITE);
+  /** The same. */
+  view = new DataView(this.rewrites.buffer);
   /** The next hop's bytes. */
   readonly address: (Uint8Array | undefined)[] = [];
   readonly #mac: (Uint8Array | undefined)[] = [];
@@ -87,15 +90,11 @@ export class Adjacencies {
     const hardware = interfaces.state[interfaces.hardware[swIfIndex]!];
     if (hardware?.port?.ip === true) this.rewriteLength[index] = 0;
     else {
-      const at = index * REWRITE;
-      this.rewriteLength[index] = writeEthernet(
-        interfaces,
-        swIfIndex,
-        mac,
-        this.isIp6[index] === 1 ? 0x86dd : 0x0800,
-        this.rewrites,
-        at,
-      );
+      const header = new Uint8Array(REWRITE);
+      const type = this.isIp6[index] === 1 ? 0x86dd : 0x0800;
+      const length = writeEthernet(interfaces, swIfIndex, mac, type, header, 0);
+      this.rewriteLength[index] = length;
+      this.rewrites.set(header.subarray(0, length), (index + 1) * REWRITE - length);
     }
     this.complete[index] = 1;
   }
@@ -111,7 +110,30 @@ export class Adjacencies {
     this.isIp6 = widen(this.isIp6, new Uint8Array(to));
     this.rewriteLength = widen(this.rewriteLength, new Uint8Array(to));
     this.rewrites = widen(this.rewrites, new Uint8Array(to * REWRITE));
+    this.view = new DataView(this.rewrites.buffer);
   }
+}
+
+/** Writes an adjacency's rewrite in front of a packet's network header, in place: the frame must be the packet's own. */
+export function putRewrite(vector: Vector, adjacencies: Adjacencies, p: number, index: number): void {
+  const { view, offset, length } = vector;
+  const at = vector.l3[p]!;
+  const ethernet = adjacencies.rewriteLength[index]!;
+  const before = at - offset[p]!;
+  offset[p] = at - ethernet;
+  length[p] = length[p]! + ethernet - before;
+  if ((vector.flags[p]! & Flag.offload) !== 0) vector.csumStart[p] = vector.csumStart[p]! + ethernet - before;
+  if (ethernet === 0) return;
+  const rewrites = adjacencies.view;
+  const end = (index + 1) * REWRITE;
+  view.setInt32(at - 4, rewrites.getInt32(end - 4));
+  view.setInt32(at - 8, rewrites.getInt32(end - 8));
+  view.setInt32(at - 12, rewrites.getInt32(end - 12));
+  view.setInt16(at - 14, rewrites.getInt16(end - 14));
+  if (ethernet === 14) return;
+  // Tags: 4 bytes each.
+  view.setInt32(at - 18, rewrites.getInt32(end - 18));
+  if (ethernet > 18) view.setInt32(at - 22, rewrites.getInt32(end - 22));
 }
 
 /** One string per interface and address. */

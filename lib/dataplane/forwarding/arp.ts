@@ -72,8 +72,8 @@ export function defineArp(plane: Plane, routing: Routing, neighbours: Neighbours
       return;
     }
     // Looked at once: the sender may go on writing.
-    const arp = vector.memory[vector.region[p]!]!.slice(at, at + ARP);
-    const sourceMac = vector.memory[vector.region[p]!]!.slice(frame + 6, frame + 12);
+    const arp = vector.bytes.slice(at, at + ARP);
+    const sourceMac = vector.bytes.slice(frame + 6, frame + 12);
     const rx = vector.rx[p]!;
     const senderIp = word(arp, 14);
     const targetIp = word(arp, 24);
@@ -182,8 +182,8 @@ export function defineArp(plane: Plane, routing: Routing, neighbours: Neighbours
     const p = plane.make(REWRITE + ARP, swIfIndex);
     if (p < 0) return false;
     const at = vector.offset[p]!;
-    const header = writeEthernet(interfaces, swIfIndex, to, 0x0806, vector.scratch, at);
-    writeArp(vector.scratch, at + header, operation, macOf(plane, swIfIndex), senderIp, target, targetIp);
+    const header = writeEthernet(interfaces, swIfIndex, to, 0x0806, vector.bytes, at);
+    writeArp(vector.bytes, at + header, operation, macOf(plane, swIfIndex), senderIp, target, targetIp);
     vector.length[p] = header + ARP;
     vector.l3[p] = at + header;
     vector.etherType[p] = 0x0806;
@@ -204,7 +204,7 @@ export function defineArp(plane: Plane, routing: Routing, neighbours: Neighbours
       // The destination itself on an interface (glean), or the next hop of an adjacency.
       if (value >= GLEAN) {
         const at = vector.l3[p]! + 16;
-        neighbours.resolve(p, value - GLEAN, vector.memory[vector.region[p]!]!.slice(at, at + 4));
+        neighbours.resolve(p, value - GLEAN, vector.bytes.slice(at, at + 4));
         continue;
       }
       const { adjacencies } = routing;
@@ -216,7 +216,7 @@ export function defineArp(plane: Plane, routing: Routing, neighbours: Neighbours
   };
 
   graph.define(Node.arpInput, process, (p) => {
-    const bytes = vector.memory[vector.region[p]!]!;
+    const bytes = vector.bytes;
     const at = vector.l3[p]!;
     const ip = (from: number): string => Array.from(bytes.subarray(from, from + 4)).join('.');
     return `${bytes[at + 7] === 1 ? 'request' : 'reply'}, ${ip(at + 14)} -> ${ip(at + 24)}`;
@@ -232,7 +232,7 @@ export function terminateArp(plane: Plane, p: number, domain: BridgeDomain): boo
   const { vector, graph } = plane;
   const at = vector.l3[p]!;
   if (vector.etherType[p] !== 0x0806 || at + ARP > vector.offset[p]! + vector.length[p]!) return false;
-  const arp = vector.memory[vector.region[p]!]!.slice(at, at + ARP);
+  const arp = vector.bytes.slice(at, at + ARP);
   if (arp[1] !== 1 || arp[2] !== 8 || arp[3] !== 0 || arp[7] !== 1) return false;
   const mac = domain.arp.get(String.fromCharCode(...arp.subarray(24, 28)));
   if (mac === undefined) return false;
@@ -240,12 +240,12 @@ export function terminateArp(plane: Plane, p: number, domain: BridgeDomain): boo
   const q = plane.make(header + ARP, vector.rx[p]!);
   if (q < 0) return false;
   const to = vector.offset[q]!;
-  const { scratch } = vector;
+  const { bytes } = vector;
   // The tags stay as they were.
-  scratch.set(vector.memory[vector.region[p]!]!.subarray(vector.offset[p], at), to);
-  scratch.set(arp.subarray(8, 14), to);
-  scratch.set(mac, to + 6);
-  writeArp(scratch, to + header, 2, mac, arp.slice(24, 28), arp.slice(8, 14), arp.slice(14, 18));
+  bytes.set(vector.bytes.subarray(vector.offset[p], at), to);
+  bytes.set(arp.subarray(8, 14), to);
+  bytes.set(mac, to + 6);
+  writeArp(bytes, to + header, 2, mac, arp.slice(24, 28), arp.slice(8, 14), arp.slice(14, 18));
   vector.length[q] = header + ARP;
   vector.l3[q] = to + header;
   vector.etherType[q] = 0x0806;

@@ -59,9 +59,9 @@ export class Capture {
     }
     const head = vector.headLength[p]!;
     const bytes = new Uint8Array(vector.wireLength(p));
-    bytes.set(vector.scratch.subarray(vector.headAt[p], vector.headAt[p]! + head));
+    bytes.set(vector.bytes.subarray(vector.headAt[p], vector.headAt[p]! + head));
     const from = vector.offset[p]! + vector.skip[p]!;
-    bytes.set(vector.memory[vector.region[p]!]!.subarray(from, vector.offset[p]! + vector.length[p]!), head);
+    bytes.set(vector.bytes.subarray(from, vector.offset[p]! + vector.length[p]!), head);
     this.#file.write(
       this.#writer.packet({
         interfaceId: id,

@@ -21,31 +21,35 @@ export function defineEthernet(plane: Plane): void {
     length: graph.error(node, 'llc', 'LLC frame'),
   };
 
+  // Here, and not in the function: the compiler takes them for constants.
+  const { bytes, view, offset, length, l3, etherType, rx } = vector;
+  const { counts } = graph;
+  const l2Queue = graph.queues[Node.l2Input]!;
+  const ip4Queue = graph.queues[Node.ip4Input]!;
+  const { mode, features, up, macHigh, macLow, promiscuous } = interfaces;
+
   const input = (queue: Uint16Array, count: number): void => {
-    const { region, offset, length, l3, etherType, rx, memory } = vector;
-    const { mode, features, up, macHigh, macLow, promiscuous } = interfaces;
-    const l2Queue = graph.queues[Node.l2Input]!;
-    let l2Count = graph.counts[Node.l2Input]!;
-    const ip4Queue = graph.queues[Node.ip4Input]!;
-    let ip4Count = graph.counts[Node.ip4Input]!;
+    let l2Count = counts[Node.l2Input]!;
+    let ip4Count = counts[Node.ip4Input]!;
     for (let i = 0; i < count; i++) {
       const p = queue[i]!;
-      const bytes = memory[region[p]!]!;
       const at = offset[p]!;
       const size = length[p]!;
       let index = rx[p]!;
-      if ((features[index]! & Feature.ip) !== 0) {
-        ipInput(p, bytes, at, size);
-        ip4Count = graph.counts[Node.ip4Input]!;
+      const feature = features[index]!;
+      if ((feature & Feature.ip) !== 0) {
+        counts[Node.ip4Input] = ip4Count;
+        ipInput(p, at, size);
+        ip4Count = counts[Node.ip4Input]!;
         continue;
       }
       if (size < 14) {
         graph.drop(p, errors.short);
         continue;
       }
-      let type = (bytes[at + 12]! << 8) | bytes[at + 13]!;
+      let type = view.getUint16(at + 12);
       let network = at + 14;
-      if (isVlan(type) || (features[index]! & Feature.hasSubs) !== 0) {
+      if (type === 0x8100 || type === 0x88a8 || (feature & Feature.hasSubs) !== 0) {
         const outerType = type;
         let tags = 0;
         let outer = 0;
@@ -81,10 +85,9 @@ export function defineEthernet(plane: Plane): void {
         l2Queue[l2Count++] = p;
         continue;
       }
-      const high = (bytes[at]! << 8) | bytes[at + 1]!;
+      const high = view.getUint16(at);
       if ((high & 0x100) === 0) {
-        const low = ((bytes[at + 2]! << 24) | (bytes[at + 3]! << 16) | (bytes[at + 4]! << 8) | bytes[at + 5]!) >>> 0;
-        if ((high !== macHigh[index] || low !== macLow[index]) && promiscuous[index] !== 2) {
+        if ((high !== macHigh[index] || view.getUint32(at + 2) !== macLow[index]) && promiscuous[index] !== 2) {
           graph.drop(p, errors.mac);
           continue;
         }
@@ -94,15 +97,15 @@ export function defineEthernet(plane: Plane): void {
       else if (type === 0x0806) graph.enqueue(Node.arpInput, p);
       else graph.drop(p, type < 0x600 ? errors.length : errors.type);
     }
-    graph.counts[Node.l2Input] = l2Count;
-    graph.counts[Node.ip4Input] = ip4Count;
+    counts[Node.l2Input] = l2Count;
+    counts[Node.ip4Input] = ip4Count;
   };
 
-  const ipInput = (p: number, bytes: Uint8Array, at: number, size: number): void => {
-    vector.l3[p] = at;
+  const ipInput = (p: number, at: number, size: number): void => {
+    l3[p] = at;
     const version = size > 0 ? bytes[at]! >> 4 : 0;
-    vector.etherType[p] = version === 4 ? 0x0800 : 0x86dd;
-    if (interfaces.up[vector.rx[p]!] === 0) graph.drop(p, errors.down);
+    etherType[p] = version === 4 ? 0x0800 : 0x86dd;
+    if (interfaces.up[rx[p]!] === 0) graph.drop(p, errors.down);
     else if (version === 4) graph.enqueue(Node.ip4Input, p);
     else if (version === 6) graph.enqueue(Node.ip6Input, p);
     else graph.drop(p, errors.type);

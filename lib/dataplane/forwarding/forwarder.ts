@@ -29,8 +29,8 @@ import { Capture } from './capture.js';
 import { hashBits } from './flow-hash.js';
 import { Node } from './graph.js';
 import { Feature, Mode } from './interfaces.js';
-import { type BridgeDomain, macText } from './l2.js';
-import { MacFlag } from './mac-table.js';
+import { type BridgeDomain, macText, withFlags } from './l2.js';
+import { MacFlag, NOWHERE } from './mac-table.js';
 import { Ports } from './ports.js';
 import { editsOf } from './tags.js';
 import { addressBytes, macBytes, macWords, prefixParts } from './values.js';
@@ -85,6 +85,16 @@ class DataplaneForwarder extends Ports implements Forwarder {
 
   setMacAge(bdId: number, minutes: number): void {
     this.#domain(bdId).ageMinutes = minutes;
+  }
+
+  setLearnLimit(bdId: number, limit: number): void {
+    this.#domain(bdId).learnLimit = limit;
+  }
+
+  setMemberFlags(swIfIndex: number, flags: Partial<BridgeDomainFlags>): void {
+    const { interfaces } = this.plane;
+    interfaces.get(swIfIndex);
+    interfaces.memberFlags[swIfIndex] = withFlags(interfaces.memberFlags[swIfIndex]!, flags);
   }
 
   setBridged(swIfIndex: number, bdId: number, port: { type: BridgePortType; shg: number }): void {
@@ -160,10 +170,10 @@ class DataplaneForwarder extends Ports implements Forwarder {
     const { table } = this.l2;
     const index = which.bdId === undefined ? undefined : this.#domain(which.bdId).index;
     return table.removeWhere(
-      (slot) =>
-        (table.flags[slot]! & MacFlag.ageNot) === 0 &&
-        (index === undefined || table.high[slot]! >>> 16 === index) &&
-        (which.swIfIndex === undefined || table.interface[slot] === which.swIfIndex),
+      (domain, swIfIndex, flags) =>
+        (flags & MacFlag.ageNot) === 0 &&
+        (index === undefined || domain === index) &&
+        (which.swIfIndex === undefined || swIfIndex === which.swIfIndex),
     );
   }
 
@@ -171,19 +181,21 @@ class DataplaneForwarder extends Ports implements Forwarder {
     const { table } = this.l2;
     const only = bdId === undefined ? undefined : this.#domain(bdId).index;
     const nowS = Math.floor(this.plane.now() / 1000);
-    for (let slot = 0; slot < table.capacity; slot++) {
-      const flags = table.flags[slot]!;
-      const index = table.high[slot]! >>> 16;
-      if (flags === 0 || (only !== undefined && index !== only)) continue;
+    for (const at of table.all()) {
+      const [high, low, , seen] = table.words.subarray(at, at + 4) as unknown as [number, number, number, number];
+      const flags = table.flagsAt(at);
+      const index = high >>> 16;
+      if (only !== undefined && index !== only) continue;
+      const swIfIndex = table.interfaceAt(at);
       const fixed = (flags & MacFlag.ageNot) !== 0;
       yield {
         bdId: this.l2.byIndex[index]?.bdId ?? 0,
-        mac: macText(table.high[slot]! & 0xffff, table.low[slot]!),
-        swIfIndex: table.interface[slot]!,
+        mac: macText(high & 0xffff, low),
+        swIfIndex: swIfIndex === NOWHERE ? NO_INTERFACE : swIfIndex,
         static: (flags & MacFlag.static) !== 0,
         filter: (flags & MacFlag.filter) !== 0,
         bvi: (flags & MacFlag.bvi) !== 0,
-        ageS: fixed ? 0 : nowS - table.seen[slot]!,
+        ageS: fixed ? 0 : nowS - seen,
       };
     }
   }
@@ -393,7 +405,7 @@ class DataplaneForwarder extends Ports implements Forwarder {
     plane.generate(() => {
       const p = plane.make(frame.length, swIfIndex);
       if (p < 0) return;
-      plane.vector.scratch.set(frame, plane.vector.offset[p]);
+      plane.vector.bytes.set(frame, plane.vector.offset[p]);
       plane.vector.l3[p] = plane.vector.offset[p]! + 14;
       if (direction === 'tx') plane.sendFrame(p, swIfIndex);
       else plane.graph.enqueue(Node.ethernetInput, p);

@@ -1,4 +1,7 @@
 // What the nodes know of each interface, as flat arrays by sw_if_index, and the sub-interfaces that VLAN tags lead to.
+//
+// The arrays are as long as they ever get (the kernel gives memory for what is used): so they stay the same, and the nodes'
+// compiled code has their addresses in it.
 
 import { ArgumentRangeError } from '../../errors.js';
 import type { InterfaceSpec, SubInterface } from './control.js';
@@ -9,8 +12,9 @@ import type { Port } from './port.js';
 export const Mode = { routed: 0, bridged: 1, crossConnect: 2 } as const;
 export type Mode = (typeof Mode)[keyof typeof Mode];
 
-/** Most interfaces: indices are dense. */
-const MAX_INTERFACES = 65_535;
+/** Most interfaces: indices are dense, and fit into 16 bits of an L2 FIB entry, where 0xffff is none. */
+const MAX_INTERFACES = 65_534;
+const CAPACITY = MAX_INTERFACES + 1;
 
 /** What a tag rewrite does to a frame: `pop` bytes behind the MAC addresses go, `push` (0, 4 or 8 bytes) come. */
 export interface TagEdit {
@@ -37,55 +41,48 @@ export interface InterfaceState {
   aclOut: readonly number[];
 }
 
-const grow32 = (from: Uint32Array, size: number): Uint32Array => {
-  const to = new Uint32Array(size);
-  to.set(from);
-  return to;
-};
-const grow8 = (from: Uint8Array, size: number): Uint8Array => {
-  const to = new Uint8Array(size);
-  to.set(from);
-  return to;
-};
+const words = (): Uint32Array => new Uint32Array(CAPACITY);
+const bytes = (): Uint8Array => new Uint8Array(CAPACITY);
 
 /** All interfaces. */
 export class Interfaces {
-  size = 0;
   readonly state: (InterfaceState | undefined)[] = [];
-  admin = new Uint8Array(0);
-  link = new Uint8Array(0);
+  readonly admin = bytes();
+  readonly link = bytes();
   /** Both, of the interface and of its parent: packets may go out. */
-  up = new Uint8Array(0);
-  mode = new Uint8Array(0);
+  readonly up = bytes();
+  readonly mode = bytes();
   /** The port's interface: itself, or the parent. */
-  hardware = new Uint32Array(0);
-  macHigh = new Uint32Array(0);
-  macLow = new Uint32Array(0);
-  promiscuous = new Uint8Array(0);
+  readonly hardware = words();
+  readonly macHigh = words();
+  readonly macLow = words();
+  readonly promiscuous = bytes();
   /** FIB index of each family. */
-  fib4 = new Uint32Array(0);
-  fib6 = new Uint32Array(0);
+  readonly fib4 = words();
+  readonly fib6 = words();
   /** Those of table 0. */
   defaultFib4 = 0;
   defaultFib6 = 0;
-  ip4Enabled = new Uint8Array(0);
-  ip6Enabled = new Uint8Array(0);
+  readonly ip4Enabled = bytes();
+  readonly ip6Enabled = bytes();
   /** Interface whose addresses are used. */
-  unnumbered = new Uint32Array(0);
+  readonly unnumbered = words();
   /** Largest L3 packet sent. */
-  mtu4 = new Uint32Array(0);
-  mtu6 = new Uint32Array(0);
-  portMtu = new Uint32Array(0);
-  l3Mtu = new Uint32Array(0);
-  ip4Mtu = new Uint32Array(0);
-  ip6Mtu = new Uint32Array(0);
-  bridge = new Uint32Array(0);
-  shg = new Uint8Array(0);
-  isBvi = new Uint8Array(0);
-  crossTo = new Uint32Array(0);
+  readonly mtu4 = words();
+  readonly mtu6 = words();
+  readonly portMtu = words();
+  readonly l3Mtu = words();
+  readonly ip4Mtu = words();
+  readonly ip6Mtu = words();
+  readonly bridge = words();
+  readonly shg = bytes();
+  /** What a bridge domain may do with packets from here: `BridgeFlag`. */
+  readonly memberFlags = bytes();
+  readonly isBvi = bytes();
+  readonly crossTo = words();
   /** Bits: 1 tag rewrite in, 2 tag rewrite out, 4 ACL in, 8 ACL out, 16 sub-interfaces, 32 is a sub-interface,
    * 64 frames start with an IP header. */
-  features = new Uint8Array(0);
+  readonly features = bytes();
   counters = new Float64Array(0);
   /** Sub-interfaces of a port: tags to sw_if_index. */
   readonly #subs = new Map<number, Map<number, number>>();
@@ -127,6 +124,7 @@ export class Interfaces {
     this.ip6Mtu[index] = 0;
     this.bridge[index] = NO_INTERFACE;
     this.shg[index] = 0;
+    this.memberFlags[index] = 0;
     this.isBvi[index] = 0;
     this.crossTo[index] = NO_INTERFACE;
     this.features[index] = state.spec.kind === 'sub' ? Feature.isSub : 0;
@@ -140,15 +138,12 @@ export class Interfaces {
     this.#subs.delete(index);
   }
 
+  /** The counters of an interface have room. */
   #reserve(size: number): void {
-    if (size <= this.size) return;
-    const to = Math.max(16, 2 ** Math.ceil(Math.log2(size)));
-    for (const name of words) this[name] = grow32(this[name], to) as Uint32Array<ArrayBuffer>;
-    for (const name of bytes) this[name] = grow8(this[name], to) as Uint8Array<ArrayBuffer>;
-    const counters = new Float64Array(to * INTERFACE_COUNTERS);
+    if (size * INTERFACE_COUNTERS <= this.counters.length) return;
+    const counters = new Float64Array(Math.max(16, 2 ** Math.ceil(Math.log2(size))) * INTERFACE_COUNTERS);
     counters.set(this.counters);
     this.counters = counters;
-    this.size = to;
   }
 
   /** What the two MTUs of sending are: those of the protocol, else that of L3, else the port's. */
@@ -234,32 +229,3 @@ function subKey(spec: SubInterface): number {
     spec.exact || spec.tags.length === 0,
   );
 }
-
-const words = [
-  'hardware',
-  'macHigh',
-  'macLow',
-  'fib4',
-  'fib6',
-  'unnumbered',
-  'mtu4',
-  'mtu6',
-  'portMtu',
-  'l3Mtu',
-  'ip4Mtu',
-  'ip6Mtu',
-  'bridge',
-  'crossTo',
-] as const;
-const bytes = [
-  'admin',
-  'link',
-  'up',
-  'mode',
-  'promiscuous',
-  'ip4Enabled',
-  'ip6Enabled',
-  'shg',
-  'isBvi',
-  'features',
-] as const;

@@ -54,7 +54,7 @@ export function defineIp4Local(plane: Plane, routing: Routing, reassembly: Reass
   const local = (queue: Uint16Array, count: number): void => {
     for (let i = 0; i < count; i++) {
       const p = queue[i]!;
-      const bytes = vector.memory[vector.region[p]!]!;
+      const bytes = vector.bytes;
       const at = vector.l3[p]!;
       const fragment = get16(bytes, at + 6) & 0x3fff;
       if (fragment !== 0) {
@@ -116,7 +116,7 @@ export function defineIp4Local(plane: Plane, routing: Routing, reassembly: Reass
     for (let i = 0; i < count; i++) {
       const p = queue[i]!;
       const at = vector.l3[p]!;
-      const bytes = vector.memory[vector.region[p]!]!;
+      const bytes = vector.bytes;
       const total = get16(bytes, at + 2);
       const header = (bytes[at]! & 15) * 4;
       if (total < header + 8 || bytes[at + header] !== 8) {
@@ -135,23 +135,23 @@ export function defineIp4Local(plane: Plane, routing: Routing, reassembly: Reass
       plane.noBuffer(p);
       return;
     }
-    const { scratch } = vector;
+    const { bytes } = vector;
     const to = vector.offset[q]!;
-    scratch.set(vector.memory[vector.region[p]!]!.subarray(at, at + total), to);
-    scratch.copyWithin(to + 12, to + 16, to + 20);
-    const source = vector.memory[vector.region[p]!]!;
-    for (let k = 0; k < 4; k++) scratch[to + 16 + k] = source[at + 12 + k]!;
-    scratch[to + 8] = 64;
+    bytes.set(vector.bytes.subarray(at, at + total), to);
+    bytes.copyWithin(to + 12, to + 16, to + 20);
+    const source = vector.bytes;
+    for (let k = 0; k < 4; k++) bytes[to + 16 + k] = source[at + 12 + k]!;
+    bytes[to + 8] = 64;
     echoId = (Math.imul(echoId, 25_173) + 13_849) & 0xffff;
-    put16(scratch, to + 4, echoId);
-    put16(scratch, to + 6, 0);
-    put16(scratch, to + 2, total);
-    put16(scratch, to + 10, 0);
-    put16(scratch, to + 10, checksumFinish(checksumAdd(scratch, to, header, 0)));
-    scratch[to + header] = 0;
-    let sum = get16(scratch, to + header + 2) + 0x0800;
+    put16(bytes, to + 4, echoId);
+    put16(bytes, to + 6, 0);
+    put16(bytes, to + 2, total);
+    put16(bytes, to + 10, 0);
+    put16(bytes, to + 10, checksumFinish(checksumAdd(bytes, to, header, 0)));
+    bytes[to + header] = 0;
+    let sum = get16(bytes, to + header + 2) + 0x0800;
     sum = (sum & 0xffff) + (sum >>> 16);
-    put16(scratch, to + header + 2, sum);
+    put16(bytes, to + header + 2, sum);
     vector.l3[q] = to;
     vector.flags[q] = Flag.local;
     vector.domain[q] = vector.domain[p]!;
@@ -166,7 +166,7 @@ export function defineIp4Local(plane: Plane, routing: Routing, reassembly: Reass
       const p = queue[i]!;
       const at = vector.l3[p]!;
       const size = vector.offset[p]! + vector.length[p]! - at;
-      const bytes = vector.memory[vector.region[p]!]!;
+      const bytes = vector.bytes;
       if (throttle.check(word(bytes, at + 12) ^ Math.imul(word(bytes, at + 16), 0x9e3779b1), plane.now())) {
         graph.drop(p, errors.throttled);
         continue;
@@ -181,24 +181,23 @@ export function defineIp4Local(plane: Plane, routing: Routing, reassembly: Reass
         graph.drop(p, errors.throttled);
         continue;
       }
-      const { scratch } = vector;
       const out = vector.offset[q]!;
-      scratch.fill(0, out, out + HEADER + 8);
-      scratch[out] = 0x45;
-      put16(scratch, out + 2, HEADER + 8 + kept);
-      scratch[out + 8] = 255;
-      scratch[out + 9] = 1;
-      scratch.set(source!, out + 12);
-      scratch.set(to, out + 16);
-      putHeaderChecksum(scratch, out);
+      bytes.fill(0, out, out + HEADER + 8);
+      bytes[out] = 0x45;
+      put16(bytes, out + 2, HEADER + 8 + kept);
+      bytes[out + 8] = 255;
+      bytes[out + 9] = 1;
+      bytes.set(source!, out + 12);
+      bytes.set(to, out + 16);
+      putHeaderChecksum(bytes, out);
       const icmp = out + HEADER;
-      scratch[icmp] = type >>> 8;
-      scratch[icmp + 1] = type;
+      bytes[icmp] = type >>> 8;
+      bytes[icmp + 1] = type;
       const data = vector.icmpData[p]!;
-      put16(scratch, icmp + 4, data >>> 16);
-      put16(scratch, icmp + 6, data & 0xffff);
-      scratch.set(bytes.subarray(at, at + kept), icmp + 8);
-      put16(scratch, icmp + 2, checksumFinish(checksumAdd(scratch, icmp, 8 + kept, 0)));
+      put16(bytes, icmp + 4, data >>> 16);
+      put16(bytes, icmp + 6, data & 0xffff);
+      bytes.set(bytes.subarray(at, at + kept), icmp + 8);
+      put16(bytes, icmp + 2, checksumFinish(checksumAdd(bytes, icmp, 8 + kept, 0)));
       vector.l3[q] = out;
       vector.flags[q] = Flag.local;
       vector.domain[q] = interfaces.fib4[rx]!;
@@ -214,7 +213,7 @@ export function defineIp4Local(plane: Plane, routing: Routing, reassembly: Reass
     for (let i = 0; i < count; i++) {
       const p = queue[i]!;
       const at = vector.l3[p]!;
-      const bytes = vector.memory[vector.region[p]!]!;
+      const bytes = vector.bytes;
       const size = vector.offset[p]! + vector.length[p]! - at;
       const total = get16(bytes, at + 2);
       const header = (bytes[at]! & 15) * 4;
@@ -241,14 +240,14 @@ export function defineIp4Local(plane: Plane, routing: Routing, reassembly: Reass
           break;
         }
         const out = vector.offset[q]!;
-        const { scratch } = vector;
-        for (let k = 0; k < HEADER; k++) scratch[out + k] = bytes[at + k]!;
-        scratch.set(bytes.subarray(at + HEADER + from, at + HEADER + from + part), out + HEADER);
-        put16(scratch, out + 2, HEADER + part);
-        put16(scratch, out + 4, id);
+        const { bytes } = vector;
+        for (let k = 0; k < HEADER; k++) bytes[out + k] = bytes[at + k]!;
+        bytes.set(bytes.subarray(at + HEADER + from, at + HEADER + from + part), out + HEADER);
+        put16(bytes, out + 2, HEADER + part);
+        put16(bytes, out + 4, id);
         const more = moreAfter || from + part < payload;
-        put16(scratch, out + 6, (offset + (from >> 3)) | (more ? 0x2000 : 0));
-        putHeaderChecksum(scratch, out);
+        put16(bytes, out + 6, (offset + (from >> 3)) | (more ? 0x2000 : 0));
+        putHeaderChecksum(bytes, out);
         vector.l3[q] = out;
         vector.adjacency[q] = vector.adjacency[p]!;
         vector.flags[q] = vector.flags[p]! & Flag.local;

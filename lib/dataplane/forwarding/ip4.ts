@@ -1,6 +1,6 @@
 // IPv4 on its way through: ip4-input, ip4-lookup, ip4-rewrite.
 
-import { REWRITE } from './adjacency.js';
+import { putRewrite } from './adjacency.js';
 import { GLEAN } from './arp.js';
 import { INTERFACE_COUNTERS, InterfaceCounter } from './control.js';
 import { hash4 } from './flow-hash.js';
@@ -41,77 +41,93 @@ export function defineIp4(plane: Plane, routing: Routing, acl: { check: AclCheck
     ttl: graph.error('ip4-rewrite', 'time_expired', 'ip4 ttl <= 1', 'info'),
   };
 
+  // Here, and not in the nodes: the compiler takes them for constants.
+  const { view, bytes, offset, length, l3, rx, tx, domain, adjacency, hops, flags, headLength } = vector;
+  const { counts } = graph;
+  const lookupQueue = graph.queues[Node.ip4Lookup]!;
+  const rewriteQueue = graph.queues[Node.ip4Rewrite]!;
+  const sendQueue = graph.queues[Node.interfaceOutput]!;
+  const { fib4, ip4Enabled, features, mtu4 } = interfaces;
+
   const input = (queue: Uint16Array, count: number): void => {
-    const { region, offset, length, l3, rx, memory, domain } = vector;
-    const { fib4, ip4Enabled, features, counters } = interfaces;
-    const lookupQueue = graph.queues[Node.ip4Lookup]!;
-    let lookups = graph.counts[Node.ip4Lookup]!;
+    const { counters } = interfaces;
+    let lookups = counts[Node.ip4Lookup]!;
+    // Packets of one interface come in a row, and are counted together.
+    let last = rx[queue[0]!]!;
+    let run = 0;
     for (let i = 0; i < count; i++) {
       const p = queue[i]!;
-      const bytes = memory[region[p]!]!;
       const at = l3[p]!;
       const size = offset[p]! + length[p]! - at;
       const index = rx[p]!;
-      counters[index * INTERFACE_COUNTERS + InterfaceCounter.ip4]!++;
+      if (index !== last) {
+        counters[last * INTERFACE_COUNTERS + InterfaceCounter.ip4]! += run;
+        last = index;
+        run = 0;
+      }
+      run++;
       if (size < HEADER) {
         graph.drop(p, errors.tooShort);
         continue;
       }
-      const first = bytes[at]!;
-      let error = 0;
-      if (first !== 0x45) {
-        if (first >> 4 !== 4) error = errors.version;
-        else if ((first & 15) < 5) error = errors.headerShort;
-        else if ((first & 15) * 4 > size || !headerIsSound(bytes, at, (first & 15) * 4)) error = errors.checksum;
-        else error = errors.options;
-      } else {
-        // Unrolled: this is done for every packet that is routed.
-        let sum =
-          ((bytes[at]! << 8) | bytes[at + 1]!) +
-          ((bytes[at + 2]! << 8) | bytes[at + 3]!) +
-          ((bytes[at + 4]! << 8) | bytes[at + 5]!) +
-          ((bytes[at + 6]! << 8) | bytes[at + 7]!) +
-          ((bytes[at + 8]! << 8) | bytes[at + 9]!) +
-          ((bytes[at + 10]! << 8) | bytes[at + 11]!) +
-          ((bytes[at + 12]! << 8) | bytes[at + 13]!) +
-          ((bytes[at + 14]! << 8) | bytes[at + 15]!) +
-          ((bytes[at + 16]! << 8) | bytes[at + 17]!) +
-          ((bytes[at + 18]! << 8) | bytes[at + 19]!);
-        sum = (sum & 0xffff) + (sum >>> 16);
-        if ((sum & 0xffff) + (sum >>> 16) !== 0xffff) error = errors.checksum;
-      }
-      const total = (bytes[at + 2]! << 8) | bytes[at + 3]!;
-      const expired = bytes[at + 8] === 0;
-      if ((((bytes[at + 6]! << 8) | bytes[at + 7]!) & 0x1fff) === 1) error = errors.fragment;
-      if (total < HEADER) error = errors.tooShort;
-      else if (total > size) error = errors.badLength;
-      if (error !== 0) {
-        if (error === errors.options) {
-          // ip4-options: a router alert for IGMP would stay here; nothing here listens to it.
-          graph.errorCounts[error]!++;
-          graph.enqueue(Node.punt, p);
-        } else graph.drop(p, error);
-        continue;
+      const a = view.getInt32(at);
+      const b = view.getInt32(at + 4);
+      const c = view.getInt32(at + 8);
+      const d = view.getInt32(at + 12);
+      const e = view.getInt32(at + 16);
+      const total = a & 0xffff;
+      let sum = total + (a >>> 16) + (b & 0xffff) + (b >>> 16) + (c & 0xffff) + (c >>> 16);
+      sum += (d & 0xffff) + (d >>> 16) + (e & 0xffff) + (e >>> 16);
+      sum = (sum & 0xffff) + (sum >>> 16);
+      // Right, and nothing special: version and length, checksum, total length, offset of a fragment, TTL, destination.
+      if (
+        a >>> 24 !== 0x45 ||
+        (sum & 0xffff) + (sum >>> 16) !== 0xffff ||
+        total < HEADER ||
+        total > size ||
+        (b & 0x1fff) === 1 ||
+        c >>> 24 === 0 ||
+        e >>> 28 === 14 ||
+        ip4Enabled[index] === 0
+      ) {
+        if (!odd(p, at, size)) continue;
       }
       domain[p] = fib4[index]!;
-      if (expired) {
-        vector.icmp[p] = 11 << 8;
-        vector.icmpData[p] = 0;
-        graph.enqueue(Node.ip4IcmpError, p);
-        continue;
-      }
-      if (ip4Enabled[index] === 0) {
-        graph.drop(p, errors.disabled);
-        continue;
-      }
-      if (bytes[at + 16]! >> 4 === 14) {
-        graph.drop(p, errors.multicast);
-        continue;
-      }
       if ((features[index]! & Feature.aclIn) !== 0 && !acl.check(p, index, true, false)) continue;
       lookupQueue[lookups++] = p;
     }
-    graph.counts[Node.ip4Lookup] = lookups;
+    counters[last * INTERFACE_COUNTERS + InterfaceCounter.ip4]! += run;
+    counts[Node.ip4Lookup] = lookups;
+  };
+
+  /** What is wrong with a packet is found out one thing after the other; true when nothing is. */
+  const odd = (p: number, at: number, size: number): boolean => {
+    const index = rx[p]!;
+    const first = bytes[at]!;
+    const headerLength = (first & 15) * 4;
+    const total = view.getUint16(at + 2);
+    let error = 0;
+    if (first >> 4 !== 4) error = errors.version;
+    else if (headerLength < HEADER) error = errors.headerShort;
+    else if (headerLength > size || !headerIsSound(bytes, at, headerLength)) error = errors.checksum;
+    else if (headerLength > HEADER) error = errors.options;
+    if ((view.getUint16(at + 6) & 0x1fff) === 1) error = errors.fragment;
+    if (total < HEADER) error = errors.tooShort;
+    else if (total > size) error = errors.badLength;
+    if (error === errors.options) {
+      // ip4-options: a router alert for IGMP would stay here; nothing here listens to it.
+      graph.errorCounts[error]!++;
+      graph.enqueue(Node.punt, p);
+    } else if (error !== 0) graph.drop(p, error);
+    else if (bytes[at + 8] === 0) {
+      domain[p] = fib4[index]!;
+      vector.icmp[p] = 11 << 8;
+      vector.icmpData[p] = 0;
+      graph.enqueue(Node.ip4IcmpError, p);
+    } else if (ip4Enabled[index] === 0) graph.drop(p, errors.disabled);
+    else if (bytes[at + 16]! >> 4 === 14) graph.drop(p, errors.multicast);
+    else return true;
+    return false;
   };
 
   // Longest match of a whole run of packets, one read of each in a row: what a read waits for (a table of a million routes
@@ -121,15 +137,11 @@ export function defineIp4(plane: Plane, routing: Routing, acl: { check: AclCheck
   const lists = new Uint32Array(SLOTS);
 
   const match = (queue: Uint16Array, from: number, to: number, slots: Uint32Array): void => {
-    const { region, l3, memory, offset, length } = vector;
     const { pathList, counters } = routing.entries;
     for (let i = from; i < to; i++) {
-      const p = queue[i]!;
-      const bytes = memory[region[p]!]!;
-      const at = l3[p]! + 16;
-      const high = (bytes[at]! << 8) | bytes[at + 1]!;
-      destinations[i] = (bytes[at + 2]! << 8) | bytes[at + 3]!;
-      found[i] = slots[high]!;
+      const destination = view.getInt32(l3[queue[i]!]! + 16);
+      destinations[i] = destination & 0xffff;
+      found[i] = slots[destination >>> 16]!;
     }
     let deeper = 0;
     for (let i = from; i < to; i++) {
@@ -155,7 +167,6 @@ export function defineIp4(plane: Plane, routing: Routing, acl: { check: AclCheck
   };
 
   const lookup = (queue: Uint16Array, count: number): void => {
-    const { domain } = vector;
     for (let from = 0; from < count;) {
       const index = domain[queue[from]!]!;
       let to = from + 1;
@@ -173,11 +184,9 @@ export function defineIp4(plane: Plane, routing: Routing, acl: { check: AclCheck
 
   /** What the buckets of the matches say. */
   const act = (queue: Uint16Array, from: number, to: number, config: number): void => {
-    const { region, l3, memory, domain, adjacency, hops } = vector;
     const { base, mask, buckets } = routing.paths;
     const { complete } = routing.adjacencies;
-    const rewriteQueue = graph.queues[Node.ip4Rewrite]!;
-    let rewrites = graph.counts[Node.ip4Rewrite]!;
+    let rewrites = counts[Node.ip4Rewrite]!;
     for (let i = from; i < to; i++) {
       const p = queue[i]!;
       if (hops[p] === 0) hops[p] = 1;
@@ -185,7 +194,7 @@ export function defineIp4(plane: Plane, routing: Routing, acl: { check: AclCheck
       const list = lists[i]!;
       const choices = mask[list]!;
       let bucket = base[list]!;
-      if (choices !== 0) bucket += hash4(memory[region[p]!]!, l3[p]!, config) & choices;
+      if (choices !== 0) bucket += hash4(bytes, l3[p]!, config) & choices;
       const value = buckets[bucket]!;
       const index = value & 0xff_ffff;
       const kind = value >>> 24;
@@ -206,36 +215,32 @@ export function defineIp4(plane: Plane, routing: Routing, acl: { check: AclCheck
         graph.enqueue(Node.ip4IcmpError, p);
       } else graph.drop(p, found[i]! >>> 1 === 0 ? errors.noRoute : errors.drop);
     }
-    graph.counts[Node.ip4Rewrite] = rewrites;
+    counts[Node.ip4Rewrite] = rewrites;
   };
 
   const rewrite = (queue: Uint16Array, count: number): void => {
-    const { region, offset, l3, memory, adjacency, tx, flags, headAt, headLength, skip, scratch } = vector;
     const { adjacencies } = routing;
-    const { rewrites, rewriteLength } = adjacencies;
+    const { complete } = adjacencies;
     const interfaceOf = adjacencies.interface;
-    const { mtu4, features } = interfaces;
-    const outQueue = graph.queues[Node.interfaceOutput]!;
-    let outCount = graph.counts[Node.interfaceOutput]!;
+    let sends = counts[Node.interfaceOutput]!;
     for (let i = 0; i < count; i++) {
       const p = queue[i]!;
       const index = adjacency[p]!;
-      if (adjacencies.complete[index] !== 1) {
+      if (complete[index] !== 1) {
         graph.enqueue(Node.ip4Arp, p);
         continue;
       }
-      const bytes = memory[region[p]!]!;
-      const at = l3[p]!;
+      let at = l3[p]!;
       const to = interfaceOf[index]!;
       const flag = flags[p]!;
       let ttl = bytes[at + 8]!;
-      let checksum = (bytes[at + 10]! << 8) | bytes[at + 11]!;
+      let checksum = view.getUint16(at + 10);
       if ((flag & Flag.local) === 0) {
         ttl--;
         checksum += 0x100;
         if (checksum >= 0xffff) checksum = (checksum + 1) & 0xffff;
       }
-      const total = (bytes[at + 2]! << 8) | bytes[at + 3]!;
+      const total = view.getUint16(at + 2);
       if (ttl <= 0) {
         graph.errorCounts[errors.ttl]!++;
         expire(p);
@@ -243,29 +248,17 @@ export function defineIp4(plane: Plane, routing: Routing, acl: { check: AclCheck
       }
       if (total > mtu4[to]! && tooLong(p, mtu4[to]!)) continue;
       if ((features[to]! & Feature.aclOut) !== 0 && !acl.check(p, to, false, false)) continue;
-      const ethernet = rewriteLength[index]!;
-      const head = (vector.scratchAt + 3) & ~3;
-      vector.scratchAt = head + REWRITE + HEADER;
-      if (vector.scratchAt > scratch.length) {
-        plane.noBuffer(p);
-        continue;
+      if ((flag & Flag.shared) !== 0 || headLength[p] !== 0) {
+        if (!plane.own(p)) continue;
+        at = l3[p]!;
       }
-      const from = index * REWRITE;
-      for (let k = 0; k < ethernet; k++) scratch[head + k] = rewrites[from + k]!;
-      const ip = head + ethernet;
-      for (let k = 0; k < HEADER; k++) scratch[ip + k] = bytes[at + k]!;
-      scratch[ip + 8] = ttl;
-      scratch[ip + 10] = checksum >>> 8;
-      scratch[ip + 11] = checksum;
-      headAt[p] = head;
-      headLength[p] = ethernet + HEADER;
-      const before = at - offset[p]!;
-      skip[p] = before + HEADER;
-      if ((flag & Flag.offload) !== 0) vector.csumStart[p] = vector.csumStart[p]! + ethernet - before;
+      bytes[at + 8] = ttl;
+      view.setUint16(at + 10, checksum);
+      putRewrite(vector, adjacencies, p, index);
       tx[p] = to;
-      outQueue[outCount++] = p;
+      sendQueue[sends++] = p;
     }
-    graph.counts[Node.interfaceOutput] = outCount;
+    counts[Node.interfaceOutput] = sends;
   };
 
   /** Time exceeded: with the TTL counted down in the copy that goes back, as VPP has it. */
@@ -277,14 +270,13 @@ export function defineIp4(plane: Plane, routing: Routing, acl: { check: AclCheck
       plane.noBuffer(p);
       return;
     }
-    const to = vector.offset[q]!;
-    const { scratch } = vector;
-    scratch.set(vector.memory[vector.region[p]!]!.subarray(at, end), to);
-    let checksum = ((scratch[to + 10]! << 8) | scratch[to + 11]!) + 0x100;
+    const to = offset[q]!;
+    bytes.copyWithin(to, at, end);
+    let checksum = ((bytes[to + 10]! << 8) | bytes[to + 11]!) + 0x100;
     if (checksum >= 0xffff) checksum = (checksum + 1) & 0xffff;
-    scratch[to + 8] = 0;
-    scratch[to + 10] = checksum >>> 8;
-    scratch[to + 11] = checksum;
+    bytes[to + 8] = 0;
+    bytes[to + 10] = checksum >>> 8;
+    bytes[to + 11] = checksum;
     vector.l3[q] = to;
     vector.domain[q] = vector.domain[p]!;
     vector.hops[q] = vector.hops[p]!;
@@ -295,8 +287,7 @@ export function defineIp4(plane: Plane, routing: Routing, acl: { check: AclCheck
 
   /** A packet longer than the MTU: cut, or sent back; false when it is a segment whose pieces fit. */
   const tooLong = (p: number, mtu: number): boolean => {
-    const bytes = vector.memory[vector.region[p]!]!;
-    const at = vector.l3[p]!;
+    const at = l3[p]!;
     if ((vector.flags[p]! & Flag.offload) !== 0 && vector.gsoType[p] !== 0) {
       const l4 = at + HEADER;
       const headers = HEADER + (bytes[at + 9] === 6 ? (bytes[l4 + 12]! >> 4) * 4 : 8);
@@ -315,8 +306,7 @@ export function defineIp4(plane: Plane, routing: Routing, acl: { check: AclCheck
   };
 
   const describe = (p: number): string => {
-    const bytes = vector.memory[vector.region[p]!]!;
-    const at = vector.l3[p]!;
+    const at = l3[p]!;
     const ip = (from: number): string => Array.from(bytes.subarray(from, from + 4)).join('.');
     return `protocol ${bytes[at + 9]!}: ${ip(at + 12)} -> ${ip(at + 16)} ttl ${bytes[at + 8]!}, length ${(bytes[at + 2]! << 8) | bytes[at + 3]!}`;
   };

@@ -81,7 +81,7 @@ export function defineIp6Local(plane: Plane, routing: Routing, neighbours: Neigh
     for (let i = 0; i < count; i++) {
       const p = queue[i]!;
       const at = vector.l3[p]!;
-      const bytes = vector.memory[vector.region[p]!]!;
+      const bytes = vector.bytes;
       const end = at + HEADER + get16(bytes, at + 4);
       let protocol = bytes[at + 6]!;
       let l4 = at + HEADER;
@@ -135,9 +135,9 @@ export function defineIp6Local(plane: Plane, routing: Routing, neighbours: Neigh
       const p = queue[i]!;
       const at = vector.l3[p]!;
       // Looked at once: the sender may go on writing.
-      const packet = vector.memory[vector.region[p]!]!.slice(
+      const packet = vector.bytes.slice(
         at,
-        Math.min(vector.offset[p]! + vector.length[p]!, at + HEADER + get16(vector.memory[vector.region[p]!]!, at + 4)),
+        Math.min(vector.offset[p]! + vector.length[p]!, at + HEADER + get16(vector.bytes, at + 4)),
       );
       const type = packet[HEADER]!;
       if (type === 128) echo(p, packet);
@@ -159,10 +159,10 @@ export function defineIp6Local(plane: Plane, routing: Routing, neighbours: Neigh
       plane.noBuffer(p);
       return;
     }
-    const { scratch } = vector;
+    const { bytes } = vector;
     const to = vector.offset[q]!;
-    scratch.set(packet, to);
-    scratch.set(packet.subarray(8, 24), to + 24);
+    bytes.set(packet, to);
+    bytes.set(packet.subarray(8, 24), to + 24);
     // A request to a group is answered by one of us.
     const group = packet[24] === 0xff;
     const source = group ? routing.sourceAddress(vector.rx[p]!, packet.slice(8, 24)) : packet.subarray(24, 40);
@@ -170,11 +170,11 @@ export function defineIp6Local(plane: Plane, routing: Routing, neighbours: Neigh
       graph.drop(p, errors.target);
       return;
     }
-    scratch.set(source, to + 8);
-    put16(scratch, to + 4, packet.length - HEADER);
-    scratch[to + 7] = 64;
-    scratch[to + HEADER] = 129;
-    putIcmpChecksum(scratch, to, to + HEADER, packet.length - HEADER);
+    bytes.set(source, to + 8);
+    put16(bytes, to + 4, packet.length - HEADER);
+    bytes[to + 7] = 64;
+    bytes[to + HEADER] = 129;
+    putIcmpChecksum(bytes, to, to + HEADER, packet.length - HEADER);
     vector.l3[q] = to;
     vector.flags[q] = Flag.local;
     vector.domain[q] = vector.domain[p]!;
@@ -213,7 +213,7 @@ export function defineIp6Local(plane: Plane, routing: Routing, neighbours: Neigh
       return;
     }
     const frame = vector.offset[p]!;
-    const sender = vector.memory[vector.region[p]!]!.slice(frame + 6, frame + 12);
+    const sender = vector.bytes.slice(frame + 6, frame + 12);
     const allNodes = new Uint8Array(16);
     allNodes.set([0xff, 0x02]);
     allNodes[15] = 1;
@@ -246,26 +246,26 @@ export function defineIp6Local(plane: Plane, routing: Routing, neighbours: Neigh
     const size = ND + (option === undefined ? 0 : ND_OPTION);
     const p = plane.make(REWRITE + HEADER + size, swIfIndex);
     if (p < 0) return false;
-    const { scratch } = vector;
+    const { bytes } = vector;
     const at = vector.offset[p]!;
-    const ip = at + writeEthernet(interfaces, swIfIndex, mac, 0x86dd, scratch, at);
+    const ip = at + writeEthernet(interfaces, swIfIndex, mac, 0x86dd, bytes, at);
     const icmp = ip + HEADER;
-    scratch.fill(0, ip, icmp + size);
-    scratch[ip] = 0x60;
-    put16(scratch, ip + 4, size);
-    scratch[ip + 6] = ICMP6;
-    scratch[ip + 7] = 255;
-    scratch.set(source, ip + 8);
-    scratch.set(destination, ip + 24);
-    scratch[icmp] = type;
-    scratch[icmp + 4] = flags;
-    scratch.set(target, icmp + 8);
+    bytes.fill(0, ip, icmp + size);
+    bytes[ip] = 0x60;
+    put16(bytes, ip + 4, size);
+    bytes[ip + 6] = ICMP6;
+    bytes[ip + 7] = 255;
+    bytes.set(source, ip + 8);
+    bytes.set(destination, ip + 24);
+    bytes[icmp] = type;
+    bytes[icmp + 4] = flags;
+    bytes.set(target, icmp + 8);
     if (option !== undefined) {
-      scratch[icmp + ND] = option;
-      scratch[icmp + ND + 1] = 1;
-      scratch.set(macOf(plane, swIfIndex), icmp + ND + 2);
+      bytes[icmp + ND] = option;
+      bytes[icmp + ND + 1] = 1;
+      bytes.set(macOf(plane, swIfIndex), icmp + ND + 2);
     }
-    putIcmpChecksum(scratch, ip, icmp, size);
+    putIcmpChecksum(bytes, ip, icmp, size);
     vector.length[p] = icmp + size - at;
     vector.l3[p] = ip;
     vector.etherType[p] = 0x86dd;
@@ -288,7 +288,7 @@ export function defineIp6Local(plane: Plane, routing: Routing, neighbours: Neigh
       const p = queue[i]!;
       const at = vector.l3[p]!;
       const size = vector.offset[p]! + vector.length[p]! - at;
-      const bytes = vector.memory[vector.region[p]!]!;
+      const bytes = vector.bytes;
       const rx = vector.rx[p]!;
       let kind = 0;
       for (let k = 8; k < HEADER; k += 4) {
@@ -308,22 +308,21 @@ export function defineIp6Local(plane: Plane, routing: Routing, neighbours: Neigh
         graph.drop(p, errors.throttled);
         continue;
       }
-      const { scratch } = vector;
       const out = vector.offset[q]!;
       const icmp = out + HEADER;
-      scratch.fill(0, out, icmp + 8);
-      scratch[out] = 0x60;
-      put16(scratch, out + 4, 8 + kept);
-      scratch[out + 6] = ICMP6;
-      scratch[out + 7] = 255;
-      scratch.set(source!, out + 8);
-      scratch.set(to, out + 24);
-      scratch[icmp] = vector.icmp[p]! >>> 8;
-      scratch[icmp + 1] = vector.icmp[p]!;
-      put16(scratch, icmp + 4, vector.icmpData[p]! >>> 16);
-      put16(scratch, icmp + 6, vector.icmpData[p]! & 0xffff);
-      scratch.set(bytes.subarray(at, at + kept), icmp + 8);
-      putIcmpChecksum(scratch, out, icmp, 8 + kept);
+      bytes.fill(0, out, icmp + 8);
+      bytes[out] = 0x60;
+      put16(bytes, out + 4, 8 + kept);
+      bytes[out + 6] = ICMP6;
+      bytes[out + 7] = 255;
+      bytes.set(source!, out + 8);
+      bytes.set(to, out + 24);
+      bytes[icmp] = vector.icmp[p]! >>> 8;
+      bytes[icmp + 1] = vector.icmp[p]!;
+      put16(bytes, icmp + 4, vector.icmpData[p]! >>> 16);
+      put16(bytes, icmp + 6, vector.icmpData[p]! & 0xffff);
+      bytes.set(bytes.subarray(at, at + kept), icmp + 8);
+      putIcmpChecksum(bytes, out, icmp, 8 + kept);
       vector.l3[q] = out;
       vector.flags[q] = Flag.local;
       vector.domain[q] = interfaces.fib6[rx]!;
@@ -338,7 +337,7 @@ export function defineIp6Local(plane: Plane, routing: Routing, neighbours: Neigh
     for (let i = 0; i < count; i++) {
       const p = queue[i]!;
       const at = vector.l3[p]!;
-      const bytes = vector.memory[vector.region[p]!]!;
+      const bytes = vector.bytes;
       const payload = get16(bytes, at + 4);
       const room = (Math.min(vector.icmpData[p]!, LONGEST_FRAGMENT) - HEADER - 8) & ~7;
       if (at + HEADER + payload > vector.offset[p]! + vector.length[p]! || room < 8 || bytes[at + 6] === 44) {
@@ -353,17 +352,17 @@ export function defineIp6Local(plane: Plane, routing: Routing, neighbours: Neigh
           plane.noBuffer(p);
           break;
         }
-        const { scratch } = vector;
+        const { bytes } = vector;
         const out = vector.offset[q]!;
-        for (let k = 0; k < HEADER; k++) scratch[out + k] = bytes[at + k]!;
-        put16(scratch, out + 4, 8 + part);
-        scratch[out + 6] = 44;
-        scratch[out + 40] = bytes[at + 6]!;
-        scratch[out + 41] = 0;
-        put16(scratch, out + 42, from | (from + part < payload ? 1 : 0));
-        put16(scratch, out + 44, id >>> 16);
-        put16(scratch, out + 46, id & 0xffff);
-        scratch.set(bytes.subarray(at + HEADER + from, at + HEADER + from + part), out + HEADER + 8);
+        for (let k = 0; k < HEADER; k++) bytes[out + k] = bytes[at + k]!;
+        put16(bytes, out + 4, 8 + part);
+        bytes[out + 6] = 44;
+        bytes[out + 40] = bytes[at + 6]!;
+        bytes[out + 41] = 0;
+        put16(bytes, out + 42, from | (from + part < payload ? 1 : 0));
+        put16(bytes, out + 44, id >>> 16);
+        put16(bytes, out + 46, id & 0xffff);
+        bytes.set(bytes.subarray(at + HEADER + from, at + HEADER + from + part), out + HEADER + 8);
         vector.l3[q] = out;
         vector.adjacency[q] = vector.adjacency[p]!;
         vector.flags[q] = vector.flags[p]! & Flag.local;
@@ -391,7 +390,7 @@ export function terminateNd(plane: Plane, p: number, domain: BridgeDomain): bool
   const frame = vector.offset[p]!;
   const size = vector.length[p]! - (at - frame);
   if (vector.etherType[p] !== 0x86dd || size < HEADER + ND) return false;
-  const packet = vector.memory[vector.region[p]!]!.slice(at, at + HEADER + ND);
+  const packet = vector.bytes.slice(at, at + HEADER + ND);
   if (packet[6] !== ICMP6 || packet[7] !== 255 || packet[HEADER] !== 135) return false;
   const source = packet.slice(8, 24);
   const mac = domain.arp.get(String.fromCharCode(...packet.subarray(48, 64)));
@@ -399,25 +398,25 @@ export function terminateNd(plane: Plane, p: number, domain: BridgeDomain): bool
   const header = at - frame;
   const q = plane.make(header + HEADER + ND + ND_OPTION, vector.rx[p]!);
   if (q < 0) return false;
-  const { scratch } = vector;
+  const { bytes } = vector;
   const to = vector.offset[q]!;
-  const before = vector.memory[vector.region[p]!]!.slice(frame, at);
-  scratch.set(before, to);
-  scratch.set(before.subarray(6, 12), to);
-  scratch.set(mac, to + 6);
+  const before = vector.bytes.slice(frame, at);
+  bytes.set(before, to);
+  bytes.set(before.subarray(6, 12), to);
+  bytes.set(mac, to + 6);
   const ip = to + header;
   const icmp = ip + HEADER;
-  scratch.set(packet, ip);
-  put16(scratch, ip + 4, ND + ND_OPTION);
-  scratch.set(packet.subarray(48, 64), ip + 8);
-  scratch.set(source, ip + 24);
-  scratch[icmp] = 136;
-  scratch[icmp + 1] = 0;
-  scratch[icmp + 4] = 0x60;
-  scratch[icmp + ND] = 2;
-  scratch[icmp + ND + 1] = 1;
-  scratch.set(mac, icmp + ND + 2);
-  putIcmpChecksum(scratch, ip, icmp, ND + ND_OPTION);
+  bytes.set(packet, ip);
+  put16(bytes, ip + 4, ND + ND_OPTION);
+  bytes.set(packet.subarray(48, 64), ip + 8);
+  bytes.set(source, ip + 24);
+  bytes[icmp] = 136;
+  bytes[icmp + 1] = 0;
+  bytes[icmp + 4] = 0x60;
+  bytes[icmp + ND] = 2;
+  bytes[icmp + ND + 1] = 1;
+  bytes.set(mac, icmp + ND + 2);
+  putIcmpChecksum(bytes, ip, icmp, ND + ND_OPTION);
   vector.l3[q] = ip;
   vector.etherType[q] = 0x86dd;
   vector.tx[q] = vector.rx[p]!;

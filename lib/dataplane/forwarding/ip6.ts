@@ -1,6 +1,6 @@
 // IPv6 on its way through: ip6-input, ip6-lookup, ip6-rewrite, and asking for neighbours.
 
-import { REWRITE } from './adjacency.js';
+import { putRewrite } from './adjacency.js';
 import { GLEAN } from './arp.js';
 import { INTERFACE_COUNTERS, InterfaceCounter } from './control.js';
 import { hash6 } from './flow-hash.js';
@@ -14,9 +14,6 @@ import type { Routing } from './routing.js';
 import { Flag } from './vector.js';
 
 const HEADER = 40;
-
-const word = (bytes: Uint8Array, at: number): number =>
-  ((bytes[at]! << 24) | (bytes[at + 1]! << 16) | (bytes[at + 2]! << 8) | bytes[at + 3]!) >>> 0;
 
 export function defineIp6(plane: Plane, routing: Routing, neighbours: Neighbours, acl: { check: AclCheck }): void {
   const { vector, graph, interfaces } = plane;
@@ -34,19 +31,21 @@ export function defineIp6(plane: Plane, routing: Routing, neighbours: Neighbours
     ttl: graph.error('ip6-rewrite', 'time_expired', 'ip6 ttl <= 1', 'info'),
   };
 
+  // Here, and not in the nodes: the compiler takes them for constants.
+  const { view, bytes, offset, length, l3, rx, tx, domain, adjacency, flags, headLength } = vector;
+  const { fib6, ip6Enabled, features, mtu6 } = interfaces;
+
   const input = (queue: Uint16Array, count: number): void => {
-    const { region, offset, length, l3, rx, memory, domain } = vector;
-    const { fib6, ip6Enabled, features, counters } = interfaces;
+    const { counters } = interfaces;
     for (let i = 0; i < count; i++) {
       const p = queue[i]!;
-      const bytes = memory[region[p]!]!;
       const at = l3[p]!;
       const size = offset[p]! + length[p]! - at;
       const index = rx[p]!;
       counters[index * INTERFACE_COUNTERS + InterfaceCounter.ip6]!++;
       if (size < HEADER) graph.drop(p, errors.tooShort);
       else if (bytes[at]! >> 4 !== 6) graph.drop(p, errors.version);
-      else if (HEADER + ((bytes[at + 4]! << 8) | bytes[at + 5]!) > size) graph.drop(p, errors.badLength);
+      else if (HEADER + view.getUint16(at + 4) > size) graph.drop(p, errors.badLength);
       else if (bytes[at + 8] === 0xff) graph.drop(p, errors.source);
       else if (ip6Enabled[index] === 0) graph.drop(p, errors.disabled);
       else {
@@ -60,7 +59,7 @@ export function defineIp6(plane: Plane, routing: Routing, neighbours: Neighbours
         }
         if ((features[index]! & Feature.aclIn) !== 0 && !acl.check(p, index, true, true)) continue;
         if (bytes[at + 24] === 0xff) {
-          if (isForUs(index, bytes, at + 24)) graph.enqueue(Node.ip6Local, p);
+          if (isForUs(index, at + 24)) graph.enqueue(Node.ip6Local, p);
           else graph.drop(p, errors.multicast);
         } else graph.enqueue(Node.ip6Lookup, p);
       }
@@ -68,10 +67,10 @@ export function defineIp6(plane: Plane, routing: Routing, neighbours: Neighbours
   };
 
   /** All nodes, all routers, and the solicited-node groups of our addresses. */
-  const isForUs = (index: number, bytes: Uint8Array, at: number): boolean => {
-    if (word(bytes, at) !== 0xff020000 || word(bytes, at + 4) !== 0) return false;
-    const third = word(bytes, at + 8);
-    const last = word(bytes, at + 12);
+  const isForUs = (index: number, at: number): boolean => {
+    if (view.getUint32(at) !== 0xff020000 || view.getUint32(at + 4) !== 0) return false;
+    const third = view.getUint32(at + 8);
+    const last = view.getUint32(at + 12);
     if (third === 0) return last === 1 || last === 2 || last === 0x16;
     if (third !== 1 || last >>> 24 !== 0xff) return false;
     const state = interfaces.get(index);
@@ -82,12 +81,10 @@ export function defineIp6(plane: Plane, routing: Routing, neighbours: Neighbours
   };
 
   const lookup = (queue: Uint16Array, count: number): void => {
-    const { region, offset, length, l3, memory, domain, adjacency } = vector;
     const { paths, entries, tables } = routing;
     for (let i = 0; i < count; i++) {
       const p = queue[i]!;
       if (!plane.hop(p)) continue;
-      const bytes = memory[region[p]!]!;
       const at = l3[p]!;
       if (bytes[at + 24] === 0xfe && (bytes[at + 25]! & 0xc0) === 0x80) {
         linkLocal(p, bytes.slice(at + 24, at + HEADER));
@@ -99,10 +96,10 @@ export function defineIp6(plane: Plane, routing: Routing, neighbours: Neighbours
         continue;
       }
       const entry = table.lookup6(
-        word(bytes, at + 24),
-        word(bytes, at + 28),
-        word(bytes, at + 32),
-        word(bytes, at + 36),
+        view.getUint32(at + 24),
+        view.getUint32(at + 28),
+        view.getUint32(at + 32),
+        view.getUint32(at + 36),
       );
       if (entry < 0) {
         graph.drop(p, errors.drop);
@@ -161,9 +158,7 @@ export function defineIp6(plane: Plane, routing: Routing, neighbours: Neighbours
   };
 
   const rewrite = (queue: Uint16Array, count: number): void => {
-    const { region, offset, l3, memory, adjacency, tx, flags, headAt, headLength, skip, scratch } = vector;
     const { adjacencies } = routing;
-    const { rewrites, rewriteLength } = adjacencies;
     for (let i = 0; i < count; i++) {
       const p = queue[i]!;
       const index = adjacency[p]!;
@@ -171,7 +166,6 @@ export function defineIp6(plane: Plane, routing: Routing, neighbours: Neighbours
         graph.enqueue(Node.ip6Neighbour, p);
         continue;
       }
-      const bytes = memory[region[p]!]!;
       const at = l3[p]!;
       const to = adjacencies.interface[index]!;
       const flag = flags[p]!;
@@ -182,25 +176,12 @@ export function defineIp6(plane: Plane, routing: Routing, neighbours: Neighbours
         expire(p);
         continue;
       }
-      const total = HEADER + ((bytes[at + 4]! << 8) | bytes[at + 5]!);
-      if (total > interfaces.mtu6[to]! && tooLong(p, interfaces.mtu6[to]!)) continue;
-      if ((interfaces.features[to]! & Feature.aclOut) !== 0 && !acl.check(p, to, false, true)) continue;
-      const ethernet = rewriteLength[index]!;
-      const head = vector.allocate(REWRITE + HEADER);
-      if (head < 0) {
-        plane.noBuffer(p);
-        continue;
-      }
-      const from = index * REWRITE;
-      for (let k = 0; k < ethernet; k++) scratch[head + k] = rewrites[from + k]!;
-      const ip = head + ethernet;
-      for (let k = 0; k < HEADER; k++) scratch[ip + k] = bytes[at + k]!;
-      scratch[ip + 7] = limit;
-      headAt[p] = head;
-      headLength[p] = ethernet + HEADER;
-      const before = at - offset[p]!;
-      skip[p] = before + HEADER;
-      if ((flag & Flag.offload) !== 0) vector.csumStart[p] = vector.csumStart[p]! + ethernet - before;
+      const total = HEADER + view.getUint16(at + 4);
+      if (total > mtu6[to]! && tooLong(p, mtu6[to]!)) continue;
+      if ((features[to]! & Feature.aclOut) !== 0 && !acl.check(p, to, false, true)) continue;
+      if (((flag & Flag.shared) !== 0 || headLength[p] !== 0) && !plane.own(p)) continue;
+      bytes[l3[p]! + 7] = limit;
+      putRewrite(vector, adjacencies, p, index);
       tx[p] = to;
       graph.enqueue(Node.interfaceOutput, p);
     }
@@ -215,8 +196,8 @@ export function defineIp6(plane: Plane, routing: Routing, neighbours: Neighbours
       return;
     }
     const to = vector.offset[q]!;
-    vector.scratch.set(vector.memory[vector.region[p]!]!.subarray(at, end), to);
-    vector.scratch[to + 7] = 0;
+    bytes.copyWithin(to, at, end);
+    bytes[to + 7] = 0;
     vector.l3[q] = to;
     vector.domain[q] = vector.domain[p]!;
     vector.hops[q] = vector.hops[p]!;
@@ -226,7 +207,6 @@ export function defineIp6(plane: Plane, routing: Routing, neighbours: Neighbours
   };
 
   const tooLong = (p: number, mtu: number): boolean => {
-    const bytes = vector.memory[vector.region[p]!]!;
     const at = vector.l3[p]!;
     if ((vector.flags[p]! & Flag.offload) !== 0 && vector.gsoType[p] !== 0) {
       const headers = HEADER + (bytes[at + 6] === 6 ? (bytes[at + HEADER + 12]! >> 4) * 4 : 8);
@@ -249,7 +229,7 @@ export function defineIp6(plane: Plane, routing: Routing, neighbours: Neighbours
       const value = vector.adjacency[p]!;
       if (value >= GLEAN) {
         const at = vector.l3[p]! + 24;
-        neighbours.resolve(p, value - GLEAN, vector.memory[vector.region[p]!]!.slice(at, at + 16));
+        neighbours.resolve(p, value - GLEAN, vector.bytes.slice(at, at + 16));
         continue;
       }
       const address = routing.adjacencies.address[value];
@@ -260,12 +240,9 @@ export function defineIp6(plane: Plane, routing: Routing, neighbours: Neighbours
   };
 
   const describe = (p: number): string => {
-    const bytes = vector.memory[vector.region[p]!]!;
     const at = vector.l3[p]!;
     const ip = (from: number): string =>
-      Array.from({ length: 8 }, (_, i) => ((bytes[from + i * 2]! << 8) | bytes[from + i * 2 + 1]!).toString(16)).join(
-        ':',
-      );
+      Array.from({ length: 8 }, (_, i) => view.getUint16(from + i * 2).toString(16)).join(':');
     return `protocol ${bytes[at + 6]!}: ${ip(at + 8)} -> ${ip(at + 24)} hop-limit ${bytes[at + 7]!}`;
   };
   graph.define(Node.ip6Input, input, describe);

@@ -35,7 +35,6 @@ export abstract class KernelPort implements Port {
   protected abstract watch(on: boolean): void;
   protected abstract refNative(ref: boolean): void;
   abstract take(vector: Vector, max: number): number;
-  abstract done(): void;
   abstract send(vector: Vector, slots: Uint16Array, count: number): number;
   abstract flush(): void;
   abstract close(): Promise<void>;
@@ -150,9 +149,6 @@ export function headerLength(vector: Vector, p: number): number {
   // In the head, or in the frame: the byte with TCP's data offset.
   const at = start + 12;
   const head = vector.headLength[p]!;
-  const byte =
-    at < head
-      ? vector.scratch[vector.headAt[p]! + at]!
-      : vector.memory[vector.region[p]!]![vector.offset[p]! + vector.skip[p]! + at - head]!;
+  const byte = vector.bytes[at < head ? vector.headAt[p]! + at : vector.offset[p]! + vector.skip[p]! + at - head]!;
   return start + (byte >> 4) * 4;
 }

@@ -12,12 +12,14 @@ import { Flag } from './vector.js';
 
 /** Bits of `BridgeDomain.flags`. */
 export const BridgeFlag = { learn: 1, forward: 2, flood: 4, uuFlood: 8, arpTerm: 16, arpUnicastForward: 32 } as const;
+const ALL_FLAGS = 63;
 
 export interface BridgeDomain {
   readonly bdId: number;
   readonly index: number;
   flags: number;
   ageMinutes: number;
+  learnLimit: number;
   members: { swIfIndex: number; shg: number; bvi: boolean }[];
   bvi: number;
   uuForward: number;
@@ -50,8 +52,9 @@ export class L2 {
     const domain: BridgeDomain = {
       bdId,
       index,
-      flags: flagBits(flags),
+      flags: withFlags(0, flags),
       ageMinutes,
+      learnLimit: MAX_LEARNT,
       members: [],
       bvi: NO_INTERFACE,
       uuForward: NO_INTERFACE,
@@ -62,16 +65,13 @@ export class L2 {
   }
 
   remove(domain: BridgeDomain): void {
-    this.table.removeWhere((slot) => this.table.high[slot]! >>> 16 === domain.index);
+    this.table.removeWhere((index) => index === domain.index);
     this.byIndex[domain.index] = undefined;
     this.domains.delete(domain.bdId);
   }
 
   setFlags(domain: BridgeDomain, flags: Partial<BridgeDomainFlags>): void {
-    for (const [name, bit] of Object.entries(BridgeFlag)) {
-      const wanted = flags[name as keyof BridgeDomainFlags];
-      if (wanted !== undefined) domain.flags = wanted ? domain.flags | bit : domain.flags & ~bit;
-    }
+    domain.flags = withFlags(domain.flags, flags);
   }
 
   join(swIfIndex: number, domain: BridgeDomain, type: BridgePortType, shg: number): void {
@@ -79,6 +79,8 @@ export class L2 {
     interfaces.mode[swIfIndex] = Mode.bridged;
     interfaces.bridge[swIfIndex] = domain.index;
     interfaces.shg[swIfIndex] = shg;
+    // What a BVI sends comes from the router, whose address is known.
+    interfaces.memberFlags[swIfIndex] = type === 'bvi' ? ALL_FLAGS & ~BridgeFlag.learn : ALL_FLAGS;
     if (type === 'uu-fwd') {
       domain.uuForward = swIfIndex;
       return;
@@ -103,19 +105,19 @@ export class L2 {
       domain.members = domain.members.filter((member) => member.swIfIndex !== swIfIndex);
       if (domain.bvi === swIfIndex) domain.bvi = NO_INTERFACE;
       if (domain.uuForward === swIfIndex) domain.uuForward = NO_INTERFACE;
-      this.table.removeWhere((slot) => this.table.interface[slot] === swIfIndex);
+      this.table.removeWhere((_, index) => index === swIfIndex);
     }
     interfaces.mode[swIfIndex] = Mode.routed;
     interfaces.bridge[swIfIndex] = NO_INTERFACE;
     interfaces.isBvi[swIfIndex] = 0;
     interfaces.shg[swIfIndex] = 0;
+    interfaces.memberFlags[swIfIndex] = 0;
     interfaces.crossTo[swIfIndex] = NO_INTERFACE;
   }
 
   /** Forgets what was learnt on an interface, as VPP does when it goes down. */
   flushInterface(swIfIndex: number): void {
-    const { table } = this;
-    table.removeWhere((slot) => table.interface[slot] === swIfIndex && (table.flags[slot]! & MacFlag.ageNot) === 0);
+    this.table.removeWhere((_, index, flags) => index === swIfIndex && (flags & MacFlag.ageNot) === 0);
   }
 
   /** A BVI has got another MAC address: its entry moves. Called before it is set. */
@@ -129,16 +131,14 @@ export class L2 {
 
   /** Forgets learnt addresses that have been silent for longer than their bridge domain allows. */
   age(nowS: number): void {
-    const { table } = this;
     let any = false;
     for (const domain of this.domains.values()) if (domain.ageMinutes > 0) any = true;
     if (!any) return;
-    table.removeWhere(
-      (slot) => {
-        const domain = this.byIndex[table.high[slot]! >>> 16];
-        if (domain === undefined || domain.ageMinutes === 0 || (table.flags[slot]! & MacFlag.ageNot) !== 0)
-          return false;
-        return nowS - table.seen[slot]! > domain.ageMinutes * 60;
+    this.table.removeWhere(
+      (index, _, flags, seen) => {
+        const domain = this.byIndex[index];
+        if (domain === undefined || domain.ageMinutes === 0 || (flags & MacFlag.ageNot) !== 0) return false;
+        return nowS - seen > domain.ageMinutes * 60;
       },
       (high, low, swIfIndex) => this.#tell('delete', high, low, swIfIndex),
     );
@@ -174,21 +174,31 @@ export class L2 {
       tagsIn: graph.error('l2-input-vtr', 'drop', 'L2 input tag rewrite drops'),
     };
 
-    /** What comes after learning. */
-    const forward = (p: number, domain: BridgeDomain, group: boolean): void => {
+    /** What comes after learning; `may` is what domain and member allow. */
+    const forward = (p: number, may: number, group: boolean): void => {
       if (group) {
-        if ((domain.flags & BridgeFlag.flood) !== 0) graph.enqueue(Node.l2Flood, p);
+        if ((may & BridgeFlag.flood) !== 0) graph.enqueue(Node.l2Flood, p);
         else graph.drop(p, errors.l2Drop);
-      } else if ((domain.flags & BridgeFlag.forward) !== 0) graph.enqueue(Node.l2Fwd, p);
-      else if ((domain.flags & BridgeFlag.uuFlood) !== 0) graph.enqueue(Node.l2Flood, p);
+      } else if ((may & BridgeFlag.forward) !== 0) graph.enqueue(Node.l2Fwd, p);
+      else if ((may & BridgeFlag.uuFlood) !== 0) graph.enqueue(Node.l2Flood, p);
       else graph.drop(p, errors.l2Drop);
     };
 
+    // Here, and not in the nodes: the compiler takes them for constants.
+    const { view, bytes, offset, rx, tx, domain, shg, flags } = vector;
+    const { counts } = graph;
+    const learnQueue = graph.queues[Node.l2Learn]!;
+    const fwdQueue = graph.queues[Node.l2Fwd]!;
+    const outputQueue = graph.queues[Node.l2Output]!;
+    const sendQueue = graph.queues[Node.interfaceOutput]!;
+    const { mode, features, crossTo, bridge, memberFlags } = interfaces;
+    const groups = interfaces.shg;
+
     const input = (queue: Uint16Array, count: number): void => {
-      const { region, offset, rx, tx, memory, domain, shg, flags } = vector;
-      const { mode, features, crossTo, bridge } = interfaces;
-      const outQueue = graph.queues[Node.l2Output]!;
-      let outCount = graph.counts[Node.l2Output]!;
+      let learns = counts[Node.l2Learn]!;
+      // Packets of one interface come in a row.
+      let last = NO_INTERFACE;
+      let bd: BridgeDomain | undefined;
       for (let i = 0; i < count; i++) {
         const p = queue[i]!;
         const index = rx[p]!;
@@ -203,100 +213,112 @@ export class L2 {
         if (mode[index] === Mode.crossConnect) {
           tx[p] = crossTo[index]!;
           shg[p] = 0;
-          outQueue[outCount++] = p;
+          graph.enqueue(Node.l2Output, p);
           continue;
         }
-        const bd = this.byIndex[bridge[index]!];
+        if (index !== last) {
+          bd = this.byIndex[bridge[index]!];
+          last = index;
+        }
         if (bd === undefined) {
           graph.drop(p, errors.l2Drop);
           continue;
         }
         domain[p] = bd.index;
-        const group = (memory[region[p]!]![offset[p]!]! & 1) !== 0;
-        shg[p] = (flags[p]! & Flag.fromBvi) !== 0 ? 0 : interfaces.shg[index]!;
-        if (group && (bd.flags & BridgeFlag.arpTerm) !== 0) {
-          // The answer goes to the queue that is kept here.
-          graph.counts[Node.l2Output] = outCount;
-          const answered = this.terminate(p, bd);
-          outCount = graph.counts[Node.l2Output]!;
-          if (answered) continue;
-        }
-        if ((bd.flags & BridgeFlag.learn) !== 0) graph.enqueue(Node.l2Learn, p);
-        else forward(p, bd, group);
+        const group = (bytes[offset[p]!]! & 1) !== 0;
+        shg[p] = (flags[p]! & Flag.fromBvi) !== 0 ? 0 : groups[index]!;
+        const may = bd.flags & memberFlags[index]!;
+        if (group && (may & BridgeFlag.arpTerm) !== 0 && this.terminate(p, bd)) continue;
+        if ((may & BridgeFlag.learn) !== 0) learnQueue[learns++] = p;
+        else forward(p, may, group);
       }
-      graph.counts[Node.l2Output] = outCount;
+      counts[Node.l2Learn] = learns;
     };
 
     const learn = (queue: Uint16Array, count: number): void => {
-      const { region, offset, rx, memory, domain } = vector;
       const nowS = Math.floor(plane.now() / 1000) >>> 0;
-      const fwdQueue = graph.queues[Node.l2Fwd]!;
-      let fwdCount = graph.counts[Node.l2Fwd]!;
+      let { words } = table;
+      let forwards = counts[Node.l2Fwd]!;
+      let last = NO_INTERFACE;
+      let bd: BridgeDomain | undefined;
       for (let i = 0; i < count; i++) {
         const p = queue[i]!;
-        const bytes = memory[region[p]!]!;
         const at = offset[p]!;
-        const high = ((domain[p]! << 16) | (bytes[at + 6]! << 8) | bytes[at + 7]!) >>> 0;
-        const low = ((bytes[at + 8]! << 24) | (bytes[at + 9]! << 16) | (bytes[at + 10]! << 8) | bytes[at + 11]!) >>> 0;
-        const slot = table.find(high, low);
-        const index = rx[p]!;
-        if (slot >= 0 && table.interface[slot] === index) table.seen[slot] = nowS;
-        else if (slot < 0) {
-          graph.errorCounts[errors.miss]!++;
-          if (table.learnt >= MAX_LEARNT) graph.errorCounts[errors.limit]!++;
-          else if ((high & 0xffff) !== 0 || low !== 0) {
-            table.set(high, low, index, 0, nowS);
-            this.#tell('add', high, low, index);
-          }
-        } else {
-          const known = table.flags[slot]!;
-          if ((known & (MacFlag.filter | MacFlag.static)) !== 0) {
-            graph.drop(p, (known & MacFlag.filter) !== 0 ? errors.filter : errors.violation);
-            continue;
-          }
-          graph.errorCounts[errors.move]!++;
-          table.set(high, low, index, 0, nowS);
-          this.#tell('move', high, low, index);
+        const index = domain[p]!;
+        const high = ((index << 16) | view.getUint16(at + 6)) >>> 0;
+        const low = view.getUint32(at + 8);
+        const entry = table.find(high, low);
+        if (entry >= 0 && (words[entry + 2]! & 0xffff) === rx[p]) words[entry + 3] = nowS;
+        else {
+          if (!relearn(p, entry, high, low, nowS)) continue;
+          ({ words } = table);
         }
-        const bd = this.byIndex[domain[p]!]!;
+        if (index !== last) {
+          bd = this.byIndex[index]!;
+          last = index;
+        }
         const group = (bytes[at]! & 1) !== 0;
-        if (!group && (bd.flags & BridgeFlag.forward) !== 0) fwdQueue[fwdCount++] = p;
-        else forward(p, bd, group);
+        const may = bd!.flags & memberFlags[rx[p]!]!;
+        if (!group && (may & BridgeFlag.forward) !== 0) fwdQueue[forwards++] = p;
+        else forward(p, may, group);
       }
-      graph.counts[Node.l2Fwd] = fwdCount;
+      counts[Node.l2Fwd] = forwards;
+    };
+
+    /** An address that is new, or has moved; false when the packet was dropped for it. */
+    const relearn = (p: number, entry: number, high: number, low: number, nowS: number): boolean => {
+      const index = rx[p]!;
+      if (entry < 0) {
+        graph.errorCounts[errors.miss]!++;
+        const domainIndex = high >>> 16;
+        const { learnLimit } = this.byIndex[domainIndex]!;
+        if (table.learnt >= MAX_LEARNT || table.learntIn[domainIndex]! >= learnLimit)
+          graph.errorCounts[errors.limit]!++;
+        else if ((high & 0xffff) !== 0 || low !== 0) {
+          table.set(high, low, index, 0, nowS);
+          this.#tell('add', high, low, index);
+        }
+        return true;
+      }
+      const known = table.flagsAt(entry);
+      if ((known & (MacFlag.filter | MacFlag.static)) !== 0) {
+        graph.drop(p, (known & MacFlag.filter) !== 0 ? errors.filter : errors.violation);
+        return false;
+      }
+      graph.errorCounts[errors.move]!++;
+      table.set(high, low, index, 0, nowS);
+      this.#tell('move', high, low, index);
+      return true;
     };
 
     const fwd = (queue: Uint16Array, count: number): void => {
-      const { region, offset, rx, tx, memory, domain } = vector;
-      const outQueue = graph.queues[Node.l2Output]!;
-      let outCount = graph.counts[Node.l2Output]!;
+      const { words } = table;
+      let outputs = counts[Node.l2Output]!;
       for (let i = 0; i < count; i++) {
         const p = queue[i]!;
-        const bytes = memory[region[p]!]!;
         const at = offset[p]!;
-        const high = ((domain[p]! << 16) | (bytes[at]! << 8) | bytes[at + 1]!) >>> 0;
-        const low = ((bytes[at + 2]! << 24) | (bytes[at + 3]! << 16) | (bytes[at + 4]! << 8) | bytes[at + 5]!) >>> 0;
-        const slot = table.find(high, low);
-        if (slot < 0) {
+        const high = ((domain[p]! << 16) | view.getUint16(at)) >>> 0;
+        const entry = table.find(high, view.getUint32(at + 2));
+        if (entry < 0) {
           const bd = this.byIndex[domain[p]!]!;
           if (bd.uuForward !== NO_INTERFACE && bd.uuForward !== rx[p]) {
             tx[p] = bd.uuForward;
-            outQueue[outCount++] = p;
-          } else if ((bd.flags & BridgeFlag.uuFlood) !== 0) graph.enqueue(Node.l2Flood, p);
+            outputQueue[outputs++] = p;
+          } else if ((bd.flags & memberFlags[rx[p]!]! & BridgeFlag.uuFlood) !== 0) graph.enqueue(Node.l2Flood, p);
           else graph.drop(p, errors.flood);
           continue;
         }
-        const to = table.interface[slot]!;
-        const known = table.flags[slot]!;
+        const known = words[entry + 2]!;
+        const to = known & 0xffff;
         if (to === rx[p]) graph.drop(p, errors.reflect);
-        else if ((known & MacFlag.filter) !== 0) graph.drop(p, errors.filterFwd);
-        else if ((known & MacFlag.bvi) !== 0) toBvi(p, to);
+        else if ((known & (MacFlag.filter << 16)) !== 0) graph.drop(p, errors.filterFwd);
+        else if ((known & (MacFlag.bvi << 16)) !== 0) toBvi(p, to);
         else {
           tx[p] = to;
-          outQueue[outCount++] = p;
+          outputQueue[outputs++] = p;
         }
       }
-      graph.counts[Node.l2Output] = outCount;
+      counts[Node.l2Output] = outputs;
     };
 
     const flood = (queue: Uint16Array, count: number): void => {
@@ -332,12 +354,10 @@ export class L2 {
 
     /** Leaves the bridge domain for the router. */
     const toBvi = (p: number, bvi: number): void => {
-      const bytes = vector.memory[vector.region[p]!]!;
-      const at = vector.offset[p]!;
-      const high = (bytes[at]! << 8) | bytes[at + 1]!;
+      const at = offset[p]!;
+      const high = view.getUint16(at);
       if ((high & 0x100) === 0) {
-        const low = ((bytes[at + 2]! << 24) | (bytes[at + 3]! << 16) | (bytes[at + 4]! << 8) | bytes[at + 5]!) >>> 0;
-        if (high !== interfaces.macHigh[bvi] || low !== interfaces.macLow[bvi]) {
+        if (high !== interfaces.macHigh[bvi] || view.getUint32(at + 2) !== interfaces.macLow[bvi]) {
           graph.drop(p, errors.bviMac);
           return;
         }
@@ -356,14 +376,11 @@ export class L2 {
     };
 
     const output = (queue: Uint16Array, count: number): void => {
-      const { tx, shg } = vector;
-      const { features } = interfaces;
-      const outQueue = graph.queues[Node.interfaceOutput]!;
-      let outCount = graph.counts[Node.interfaceOutput]!;
+      let sends = counts[Node.interfaceOutput]!;
       for (let i = 0; i < count; i++) {
         const p = queue[i]!;
         const index = tx[p]!;
-        const group = interfaces.shg[index]!;
+        const group = groups[index]!;
         if (group !== 0 && group === shg[p]) {
           graph.drop(p, errors.shg);
           continue;
@@ -376,9 +393,9 @@ export class L2 {
             continue;
           }
         }
-        outQueue[outCount++] = p;
+        sendQueue[sends++] = p;
       }
-      graph.counts[Node.interfaceOutput] = outCount;
+      counts[Node.interfaceOutput] = sends;
     };
 
     /** Writes the edited tags as the packet's head. */
@@ -389,10 +406,8 @@ export class L2 {
       const { push } = edit;
       const room = vector.allocate(12 + push.length);
       if (room < 0) return false;
-      const bytes = vector.memory[vector.region[p]!]!;
-      const { scratch } = vector;
-      for (let i = 0; i < 12; i++) scratch[room + i] = bytes[at + i]!;
-      for (let i = 0; i < push.length; i++) scratch[room + 12 + i] = push[i]!;
+      for (let i = 0; i < 12; i++) bytes[room + i] = bytes[at + i]!;
+      for (let i = 0; i < push.length; i++) bytes[room + 12 + i] = push[i]!;
       vector.headAt[p] = room;
       vector.headLength[p] = 12 + push.length;
       vector.skip[p] = 12 + edit.pop;
@@ -421,7 +436,6 @@ export class L2 {
     graph.define(Node.l2Output, output, (p) => `l2-output: sw_if_index ${vector.tx[p]!} ${macsOf(p)}`);
 
     const macsOf = (p: number): string => {
-      const bytes = vector.memory[vector.region[p]!]!;
       const at = vector.offset[p]!;
       const text = (from: number): string =>
         Array.from(bytes.subarray(from, from + 6), (byte) => byte.toString(16).padStart(2, '0')).join(':');
@@ -438,9 +452,12 @@ export class L2 {
   }
 }
 
-function flagBits(flags: BridgeDomainFlags): number {
-  let bits = 0;
-  for (const [name, bit] of Object.entries(BridgeFlag)) if (flags[name as keyof BridgeDomainFlags]) bits |= bit;
+/** Bits with those changed that are named. */
+export function withFlags(bits: number, flags: Partial<BridgeDomainFlags>): number {
+  for (const [name, bit] of Object.entries(BridgeFlag)) {
+    const wanted = flags[name as keyof BridgeDomainFlags];
+    if (wanted !== undefined) bits = wanted ? bits | bit : bits & ~bit;
+  }
   return bits;
 }
 

@@ -1,18 +1,15 @@
-// A memif as a port: bursts are looked at where the peer put them, and copied once, into the ring they leave by.
+// A memif as a port: bursts come out of a ring into the vector's memory, and from there into another ring, by one call into
+// C++ each; what nobody looks at goes from ring to ring at once.
 
 import type { MemifOptions } from '../../memif/index.js';
 import { type Memif, type PacketMemory, type RxQueue, type TxQueue, openMemif } from '../../memif/index.js';
-import { native } from '../../native.js';
 import type { InterfaceStatus, MemifInterface, PortRxMode } from './control.js';
 import type { Port, PortEvents } from './port.js';
 import type { Vector } from './vector.js';
-import { SLOTS } from './vector.js';
+import { HEADROOM } from './vector.js';
 
-/** Words of one packet in the table that `emit` reads: head (at, length), rest (from, length), target. */
-const WORDS = 5;
-
-/** Packets of a chain are put together when they are at most this long. */
-const LONGEST = 65_536;
+/** Bursts of one wake-up. */
+const BURSTS = 4;
 
 export class MemifPort implements Port {
   readonly swIfIndex: number;
@@ -24,13 +21,10 @@ export class MemifPort implements Port {
   readonly #options: MemifOptions;
   readonly #memory: PacketMemory | undefined;
   #started = false;
-  #regions: Uint8Array[] = [];
-  #regionsOf: readonly Uint8Array[] | undefined;
   #current: RxQueue | undefined;
-  #held = 0;
   #mode: PortRxMode;
   #nextTx = 0;
-  readonly #table = new Uint32Array(SLOTS * WORDS);
+  readonly #moved = { taken: 0, bytes: 0, sent: 0 };
 
   constructor(spec: MemifInterface, memory: PacketMemory | undefined, events: PortEvents) {
     this.swIfIndex = spec.swIfIndex;
@@ -63,7 +57,6 @@ export class MemifPort implements Port {
     });
     this.memif.on('down', () => {
       this.#current = undefined;
-      this.#regionsOf = undefined;
       events.link(this, false);
     });
     this.memif.on('error', (error: Error) => events.failed(this, error));
@@ -109,69 +102,24 @@ export class MemifPort implements Port {
   }
 
   #received(rx: RxQueue): void {
-    this.#current = rx;
-    this.#events.received(this);
-    this.#current = undefined;
+    // A turn of the event loop costs as much as some tens of packets: a few bursts, then the others.
+    for (let burst = 0; burst < BURSTS; burst++) {
+      this.#current = rx;
+      const taken = this.#events.received(this);
+      this.#current = undefined;
+      if (taken === 0 || !rx.ready()) return;
+    }
   }
 
   take(vector: Vector, max: number): number {
     const rx = this.#current;
     if (rx === undefined) return 0;
-    const burst = rx.peek(max);
-    const { count, memory } = burst;
-    if (count === 0) return 0;
-    if (this.#regionsOf !== memory) {
-      this.#regionsOf = memory;
-      this.#regions = [vector.scratch, ...memory];
-    }
-    vector.reset(this.#regions);
-    this.#held = count;
-    const { offsets, lengths, regions } = burst;
-    const port = this.swIfIndex;
-    if (burst.packets === count) {
-      // What `Vector.add` does, for all of them at once.
-      vector.offset.set(offsets.subarray(0, count));
-      vector.length.set(lengths.subarray(0, count));
-      const { region } = vector;
-      if (burst.bytes !== undefined) region.fill(regions[0]! + 1, 0, count);
-      else for (let i = 0; i < count; i++) region[i] = regions[i]! + 1;
-      vector.rx.fill(port, 0, count);
-      vector.headLength.fill(0, 0, count);
-      vector.skip.fill(0, 0, count);
-      vector.shg.fill(0, 0, count);
-      vector.flags.fill(0, 0, count);
-      vector.hops.fill(0, 0, count);
-      vector.error.fill(0, 0, count);
-      vector.gsoType.fill(0, 0, count);
-      vector.count = count;
-      return count;
-    }
-    const { more } = burst;
-    for (let i = 0; i < count; i++) {
-      if (more[i] === 0) {
-        vector.add(regions[i]! + 1, offsets[i]!, lengths[i]!, port);
-        continue;
-      }
-      let length = lengths[i]!;
-      let last = i;
-      while (more[last] === 1) length += lengths[++last]!;
-      const at = length > LONGEST ? -1 : vector.allocate(length);
-      if (at >= 0) {
-        let to = at;
-        for (let s = i; s <= last; s++) {
-          vector.scratch.set(burst.segment(s), to);
-          to += lengths[s]!;
-        }
-        vector.add(0, at, length, port);
-      }
-      i = last;
-    }
-    return vector.count;
-  }
-
-  done(): void {
-    if (this.#held > 0) this.#current?.release(this.#held);
-    this.#held = 0;
+    vector.reset();
+    const headroom = this.ip ? 32 : HEADROOM;
+    const count = rx.receive(vector.input, vector.columns, 0, headroom, max);
+    vector.free = rx.movedEnd;
+    vector.received(count, this.swIfIndex);
+    return count;
   }
 
   /** One queue a burst, in turn; those that the peer did not offer this time have no entries. */
@@ -185,79 +133,43 @@ export class MemifPort implements Port {
   }
 
   send(vector: Vector, slots: Uint16Array, count: number): number {
-    const tx = this.#txQueue();
-    if (tx === undefined) return 0;
-
-    const { headAt, headLength, skip, region, offset, length } = vector;
-    let longest = 0;
-    for (let i = 0; i < count; i++) {
-      const p = slots[i]!;
-      const bytes = headLength[p]! + length[p]! - skip[p]!;
-      if (bytes > longest) longest = bytes;
-    }
-    const burst = tx.reserve(count, longest);
-    if (burst.packets !== burst.count) return this.#sendLong(vector, slots, count, tx);
-    const n = burst.count;
-    const { offsets, lengths, regions, memory } = burst;
-    const table = this.#table;
-    let from = 0;
-    while (from < n) {
-      // Packets between the same two regions go in one call.
-      const source = region[slots[from]!]!;
-      const target = regions[from]!;
-      let i = from;
-      let w = 0;
-      for (; i < n; i++) {
-        const p = slots[i]!;
-        if (region[p] !== source || regions[i] !== target) break;
-        const head = headLength[p]!;
-        const rest = length[p]! - skip[p]!;
-        table[w] = headAt[p]!;
-        table[w + 1] = head;
-        table[w + 2] = offset[p]! + skip[p]!;
-        table[w + 3] = rest;
-        table[w + 4] = offsets[i]!;
-        w += WORDS;
-        lengths[i] = head + rest;
-      }
-      native().emit(vector.scratch, vector.memory[source]!, memory[target]!, table, i - from);
-      from = i;
-    }
-    if (n > 0) tx.commit(n);
-    return n;
+    return this.#txQueue()?.transmit(vector.bytes, vector.columns, slots, count) ?? 0;
   }
 
-  /** Packets that need several buffers, one by one. */
-  #sendLong(vector: Vector, slots: Uint16Array, count: number, tx: TxQueue): number {
-    for (let i = 0; i < count; i++) {
-      const p = slots[i]!;
-      if (vector.headLength[p]! > 0 && !vector.flatten(p)) return i;
-      const length = vector.length[p]!;
-      const burst = tx.reserve(1, length);
-      if (burst.packets === 0) return i;
-      const source = vector.memory[vector.region[p]!]!;
-      let at = vector.offset[p]!;
-      for (let s = 0; s < burst.count; s++) {
-        const part = burst.lengths[s]!;
-        burst.memory[burst.regions[s]!]!.set(source.subarray(at, at + part), burst.offsets[s]);
-        at += part;
-      }
-      tx.commit(burst.count);
-    }
-    return count;
-  }
-
-  exchange(to: Port): number | undefined {
+  relay(to: Port, max: number, shortest: number): { taken: number; bytes: number; sent: number } | undefined {
     const rx = this.#current;
-    if (this.#memory === undefined || rx === undefined || !(to instanceof MemifPort) || to.#memory !== this.#memory) {
-      return undefined;
-    }
+    const moved = this.#moved;
+    if (rx === undefined || !(to instanceof MemifPort)) return undefined;
     const tx = to.#txQueue();
-    const count = this.#held;
+    if (tx === undefined) return undefined;
+    if (this.#memory !== undefined && to.#memory === this.#memory) return this.#exchange(rx, tx, max, shortest);
+    moved.taken = tx.relay(rx, max, shortest);
+    moved.bytes = rx.movedBytes;
+    moved.sent = tx.movedPackets;
+    return moved;
+  }
+
+  /** Both have the same memory: buffers change hands. */
+  #exchange(rx: RxQueue, tx: TxQueue, max: number, shortest: number): { taken: number; bytes: number; sent: number } {
+    const moved = this.#moved;
+    moved.taken = moved.bytes = moved.sent = 0;
+    const burst = rx.peek(max);
+    const { count, packets, lengths, more } = burst;
+    for (let i = 0; i < count; i++) {
+      if (lengths[i]! < shortest && more[i] === 0 && (i === 0 || more[i - 1] === 0)) return moved;
+      moved.bytes += lengths[i]!;
+    }
+    if (count === 0) return moved;
+    const went = tx.forward(rx, burst, count);
+    moved.taken = packets;
+    moved.sent = packets;
     // `forward` releases what it has sent; what is left goes back here.
-    const sent = tx === undefined ? 0 : tx.forward(rx, rx.burst, count);
-    this.#held = sent < count ? rx.peek(count - sent).count : 0;
-    return sent;
+    if (went < count) {
+      const left = rx.peek(count - went);
+      moved.sent -= left.packets;
+      rx.release(left.count);
+    }
+    return moved;
   }
 
   flush(): void {

@@ -227,7 +227,7 @@ export class Neighbours {
     const from = vector.l3[p]!;
     const end = vector.offset[p]! + vector.length[p]!;
     waiting.packets.push({
-      bytes: vector.memory[vector.region[p]!]!.slice(from, end),
+      bytes: vector.bytes.slice(from, end),
       flags: vector.flags[p]! & Flag.local,
     });
     this.#held++;
@@ -246,7 +246,7 @@ export class Neighbours {
       for (const { bytes, flags } of waiting.packets) {
         const p = plane.make(bytes.length, 0);
         if (p < 0) return;
-        vector.scratch.set(bytes, vector.offset[p]);
+        vector.bytes.set(bytes, vector.offset[p]);
         vector.flags[p] = flags;
         vector.l3[p] = vector.offset[p]!;
         vector.adjacency[p] = entry.adjacency;

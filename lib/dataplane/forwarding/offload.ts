@@ -17,7 +17,7 @@ const put16 = (bytes: Uint8Array, at: number, value: number): void => {
   bytes[at + 1] = value;
 };
 
-/** Finishes the checksum of a frame in scratch. */
+/** Finishes the checksum of a frame in bytes. */
 function finishChecksum(bytes: Uint8Array, start: number, offset: number, end: number): void {
   const field = start + offset;
   if (field + 2 > end || start >= end) return;
@@ -34,7 +34,7 @@ function packetEnd(bytes: Uint8Array, l3: number, end: number): number {
 }
 
 /**
- * Makes of a packet that needs its last hand the frames that anybody understands, in scratch, and gives each to `emit`.
+ * Makes of a packet that needs its last hand the frames that anybody understands, in bytes, and gives each to `emit`.
  * Returns how many there were; 0 when it makes no sense, and it is dropped.
  */
 export function segment(plane: Plane, p: number, emit: (p: number) => void): number {
@@ -43,7 +43,7 @@ export function segment(plane: Plane, p: number, emit: (p: number) => void): num
     plane.noBuffer(p);
     return 0;
   }
-  const { scratch } = vector;
+  const { bytes } = vector;
   const offset = vector.offset[p]!;
   const end = offset + vector.length[p]!;
   const l3 = vector.l3[p]!;
@@ -52,22 +52,22 @@ export function segment(plane: Plane, p: number, emit: (p: number) => void): num
   const size = vector.gsoSize[p]!;
   vector.flags[p] = vector.flags[p]! & ~Flag.offload;
   if (type === Gso.none || size === 0) {
-    finishChecksum(scratch, l4, vector.csumOffset[p]!, packetEnd(scratch, l3, end));
+    finishChecksum(bytes, l4, vector.csumOffset[p]!, packetEnd(bytes, l3, end));
     emit(p);
     return 1;
   }
   const tcp = type === Gso.tcp4 || type === Gso.tcp6;
-  const headers = l4 - offset + (tcp ? (scratch[l4 + 12]! >> 4) * 4 : 8);
+  const headers = l4 - offset + (tcp ? (bytes[l4 + 12]! >> 4) * 4 : 8);
   if (l4 <= l3 || l4 + (tcp ? 20 : 8) > end || offset + headers > end || (tcp && headers < l4 - offset + 20)) {
     plane.noBuffer(p);
     return 0;
   }
-  const four = scratch[l3]! >> 4 === 4;
+  const four = bytes[l3]! >> 4 === 4;
   const payload = end - offset - headers;
   const pieces = Math.max(1, Math.ceil(payload / size));
-  const identification = four ? get16(scratch, l3 + 4) : 0;
-  const sequence = ((scratch[l4 + 4]! << 24) | (scratch[l4 + 5]! << 16) | get16(scratch, l4 + 6)) >>> 0;
-  const flags = scratch[l4 + 13]!;
+  const identification = four ? get16(bytes, l3 + 4) : 0;
+  const sequence = ((bytes[l4 + 4]! << 24) | (bytes[l4 + 5]! << 16) | get16(bytes, l4 + 6)) >>> 0;
+  const flags = bytes[l4 + 13]!;
   const l3At = l3 - offset;
   const l4At = l4 - offset;
   for (let i = 0; i < pieces; i++) {
@@ -76,36 +76,36 @@ export function segment(plane: Plane, p: number, emit: (p: number) => void): num
     const q = plane.make(headers + part, vector.rx[p]!);
     if (q < 0) return i;
     const at = vector.offset[q]!;
-    scratch.copyWithin(at, offset, offset + headers);
-    scratch.copyWithin(at + headers, offset + headers + from, offset + headers + from + part);
+    bytes.copyWithin(at, offset, offset + headers);
+    bytes.copyWithin(at + headers, offset + headers + from, offset + headers + from + part);
     const stop = at + headers + part;
     vector.tx[q] = vector.tx[p]!;
     vector.l3[q] = at + l3At;
     const ip = at + l3At;
     const transport = at + l4At;
     if (four) {
-      put16(scratch, ip + 2, stop - ip);
-      put16(scratch, ip + 4, identification + i);
-      put16(scratch, ip + 10, 0);
-      put16(scratch, ip + 10, checksumFinish(checksumAdd(scratch, ip, transport - ip, 0)));
-    } else put16(scratch, ip + 4, stop - ip - 40);
+      put16(bytes, ip + 2, stop - ip);
+      put16(bytes, ip + 4, identification + i);
+      put16(bytes, ip + 10, 0);
+      put16(bytes, ip + 10, checksumFinish(checksumAdd(bytes, ip, transport - ip, 0)));
+    } else put16(bytes, ip + 4, stop - ip - 40);
     if (tcp) {
       const s = (sequence + from) >>> 0;
-      put16(scratch, transport + 4, s >>> 16);
-      put16(scratch, transport + 6, s & 0xffff);
+      put16(bytes, transport + 4, s >>> 16);
+      put16(bytes, transport + 6, s & 0xffff);
       // FIN and PSH only on the last, CWR only on the first.
       let f = flags;
       if (i < pieces - 1) f &= ~0x09;
       if (i > 0) f &= ~0x80;
-      scratch[transport + 13] = f;
-    } else put16(scratch, transport + 4, stop - transport);
+      bytes[transport + 13] = f;
+    } else put16(bytes, transport + 4, stop - transport);
     const field = transport + (tcp ? 16 : 6);
     // The pseudo header anew: its length is another.
-    put16(scratch, field, 0);
+    put16(bytes, field, 0);
     let sum = (tcp ? 6 : 17) + (stop - transport);
-    sum = checksumAdd(scratch, four ? ip + 12 : ip + 8, four ? 8 : 32, (sum & 0xffff) + (sum >>> 16));
-    const value = checksumFinish(checksumAdd(scratch, transport, stop - transport, sum));
-    put16(scratch, field, value === 0 && !tcp ? 0xffff : value);
+    sum = checksumAdd(bytes, four ? ip + 12 : ip + 8, four ? 8 : 32, (sum & 0xffff) + (sum >>> 16));
+    const value = checksumFinish(checksumAdd(bytes, transport, stop - transport, sum));
+    put16(bytes, field, value === 0 && !tcp ? 0xffff : value);
     emit(q);
   }
   return pieces;

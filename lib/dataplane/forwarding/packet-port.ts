@@ -11,7 +11,7 @@ import { type NativePacketPort, native } from '../../native.js';
 import type { InterfaceStatus, PacketInterface } from './control.js';
 import { KernelPort, NEEDS_CSUM, VIRTIO, headerLength, setOffload, systemError } from './kernel-port.js';
 import type { PortEvents } from './port.js';
-import { Flag, type Vector } from './vector.js';
+import { Flag, HEADROOM, SLOTS, type Vector } from './vector.js';
 
 // tpacket_block_desc and tpacket3_hdr, as words of 32 bits.
 const BLOCK_STATUS = 2;
@@ -23,6 +23,9 @@ const STATUS_VLAN_TPID = 1 << 6;
 const TX_AVAILABLE = 0;
 const TX_SEND_REQUEST = 1;
 const HEADER_STATUS = 5;
+const EMIT_WORDS = 5;
+/** Frames start here, behind a multiple of 32: the network header then lies at one. */
+const ALIGNMENT = 32;
 
 export class PacketPort extends KernelPort {
   readonly inputNode = 'af-packet-input';
@@ -38,12 +41,14 @@ export class PacketPort extends KernelPort {
   #bytes: Uint8Array;
   #words: Uint32Array;
   #signed: Int32Array;
-  #regions: Uint8Array[] = [];
+  /** Five words a packet for `emit`: what is copied from where to where. */
+  readonly #table = new Uint32Array(SLOTS * EMIT_WORDS);
   #block = 0;
   /** Packets of the block taken already, and where the next one is. */
   #taken = 0;
   #next = 0;
-  #finished = false;
+  /** Packets of a burst whose tag is beside them, and the words that say so. */
+  readonly #tagged: number[] = [];
   #frame = 0;
   #waiting = false;
   #closed = false;
@@ -115,56 +120,64 @@ export class PacketPort extends KernelPort {
       this.#native.takeError();
       return 0;
     }
-    if (this.#regions[0] !== vector.scratch) this.#regions = [vector.scratch, bytes];
-    vector.reset(this.#regions);
+    vector.reset();
+    const table = this.#table;
     const packets = words[start + BLOCK_PACKETS]!;
     if (this.#taken === 0) this.#next = start * 4 + words[start + BLOCK_FIRST]!;
     let at = this.#next;
     let n = this.#taken;
+    let to = HEADROOM;
+    let tagged = 0;
     while (n < packets && vector.count < max) {
       const word = at >>> 2;
       const length = words[word + 3]!;
-      const status = words[word + HEADER_STATUS]!;
+      if (to + length > vector.input.length) break;
       const mac = at + (words[word + 6]! & 0xffff);
-      const p = vector.add(1, mac, length, this.swIfIndex);
+      const p = vector.add(to, length, this.swIfIndex);
+      const row = p * EMIT_WORDS;
+      table[row] = table[row + 1] = 0;
+      table[row + 2] = mac;
+      table[row + 3] = length;
+      table[row + 4] = to;
+      to = (((to + length + ALIGNMENT - 1) & ~(ALIGNMENT - 1)) >>> 0) + HEADROOM;
       const header = mac - VIRTIO;
       const flags = bytes[header]!;
       if (flags !== 0) {
         const get16 = (from: number): number => bytes[from]! | (bytes[from + 1]! << 8);
         setOffload(vector, p, flags, bytes[header + 1]!, get16(header + 4), get16(header + 6), get16(header + 8));
       }
-      if ((status & STATUS_VLAN) !== 0) this.#putTag(vector, p, words[word + 8]!, status, words[word + 9]!);
+      if ((words[word + HEADER_STATUS]! & STATUS_VLAN) !== 0) {
+        this.#tagged[tagged++] = p;
+        this.#tagged[tagged++] = word;
+      }
       at += words[word]!;
       n++;
     }
+    vector.free = to;
+    native().emit(vector.bytes, bytes, vector.bytes, table, vector.count);
+    for (let i = 0; i < tagged; i += 2) this.#putTag(vector, this.#tagged[i]!, this.#tagged[i + 1]!);
     this.#next = at;
     this.#taken = n;
-    this.#finished = n === packets;
-    if (packets === 0) this.done();
+    if (n === packets) this.#giveBack();
     return vector.count;
   }
 
   /** The kernel takes the outer tag out of the frame; here it comes back. */
-  #putTag(vector: Vector, p: number, tci: number, status: number, tpid: number): void {
-    const type = (status & STATUS_VLAN_TPID) !== 0 ? tpid & 0xffff : 0x8100;
-    const room = vector.allocate(16);
-    if (room < 0) return;
-    const { scratch } = vector;
-    const at = vector.offset[p]!;
-    for (let i = 0; i < 12; i++) scratch[room + i] = this.#bytes[at + i]!;
-    scratch[room + 12] = type >>> 8;
-    scratch[room + 13] = type;
-    scratch[room + 14] = tci >>> 8;
-    scratch[room + 15] = tci;
-    vector.headAt[p] = room;
-    vector.headLength[p] = 16;
-    vector.skip[p] = 12;
-    vector.flatten(p);
+  #putTag(vector: Vector, p: number, word: number): void {
+    const words = this.#words;
+    const type = (words[word + HEADER_STATUS]! & STATUS_VLAN_TPID) !== 0 ? words[word + 9]! & 0xffff : 0x8100;
+    const { bytes, view } = vector;
+    const at = vector.offset[p]! - 4;
+    bytes.copyWithin(at, at + 4, at + 16);
+    view.setUint16(at + 12, type);
+    view.setUint16(at + 14, words[word + 8]!);
+    vector.offset[p] = at;
+    vector.l3[p] = at;
+    vector.length[p] = vector.length[p]! + 4;
+    if ((vector.flags[p]! & Flag.offload) !== 0) vector.csumStart[p] = vector.csumStart[p]! + 4;
   }
 
-  done(): void {
-    if (!this.#finished || this.#closed) return;
-    this.#finished = false;
+  #giveBack(): void {
     this.#taken = 0;
     Atomics.store(this.#signed, this.#block * this.#blockWords + BLOCK_STATUS, 0);
     this.#block = (this.#block + 1) % this.#blocks;
@@ -172,49 +185,70 @@ export class PacketPort extends KernelPort {
 
   send(vector: Vector, slots: Uint16Array, count: number): number {
     if (this.#closed || !this.linkUp) return 0;
-    const bytes = this.#bytes;
-    const words = this.#words;
-    const room = this.#frameWords * 4 - this.#frameData - VIRTIO;
-    for (let i = 0; i < count; i++) {
-      const p = slots[i]!;
-      const word = this.#txWord + this.#frame * this.#frameWords;
-      if (Atomics.load(this.#signed, word + HEADER_STATUS) !== TX_AVAILABLE) {
+    for (let i = 0; i < count;) {
+      let next = this.#put(vector, slots, i, count);
+      if (next === i) {
         // Full: what is there goes first.
         this.#kick();
-        if (Atomics.load(this.#signed, word + HEADER_STATUS) !== TX_AVAILABLE) return i;
+        next = this.#put(vector, slots, i, count);
+        if (next === i) return i;
       }
+      i = next;
+    }
+    return count;
+  }
+
+  /** Fills frames of the ring as long as there are some. Returns the first packet for which there was none. */
+  #put(vector: Vector, slots: Uint16Array, first: number, count: number): number {
+    const bytes = this.#bytes;
+    const words = this.#words;
+    const table = this.#table;
+    const room = this.#frameWords * 4 - this.#frameData - VIRTIO;
+    let frames = 0;
+    let i = first;
+    for (; i < count && frames < this.#frames; i++) {
+      const p = slots[i]!;
+      const frame = (this.#frame + frames) % this.#frames;
+      const word = this.#txWord + frame * this.#frameWords;
+      if (Atomics.load(this.#signed, word + HEADER_STATUS) !== TX_AVAILABLE) break;
       const head = vector.headLength[p]!;
-      const from = vector.offset[p]! + vector.skip[p]!;
       const rest = vector.length[p]! - vector.skip[p]!;
       if (head + rest > room) continue;
       const header = word * 4 + this.#frameData;
       bytes.fill(0, header, header + VIRTIO);
-      if ((vector.flags[p]! & Flag.offload) !== 0) {
-        const put16 = (at: number, value: number): void => {
-          bytes[at] = value;
-          bytes[at + 1] = value >>> 8;
-        };
-        bytes[header] = NEEDS_CSUM;
-        bytes[header + 1] = vector.gsoType[p]!;
-        put16(header + 2, headerLength(vector, p));
-        put16(header + 4, vector.gsoSize[p]!);
-        put16(header + 6, vector.csumStart[p]!);
-        put16(header + 8, vector.csumOffset[p]!);
-      }
-      let to = header + VIRTIO;
-      if (head > 0) {
-        bytes.set(vector.scratch.subarray(vector.headAt[p], vector.headAt[p]! + head), to);
-        to += head;
-      }
-      bytes.set(vector.memory[vector.region[p]!]!.subarray(from, from + rest), to);
+      if ((vector.flags[p]! & Flag.offload) !== 0) this.#putOffload(vector, p, header);
+      const row = frames * EMIT_WORDS;
+      table[row] = vector.headAt[p]!;
+      table[row + 1] = head;
+      table[row + 2] = vector.offset[p]! + vector.skip[p]!;
+      table[row + 3] = rest;
+      table[row + 4] = header + VIRTIO;
       words[word] = 0;
       words[word + 3] = VIRTIO + head + rest;
       words[word + 4] = VIRTIO + head + rest;
-      Atomics.store(this.#signed, word + HEADER_STATUS, TX_SEND_REQUEST);
-      this.#frame = (this.#frame + 1) % this.#frames;
-      this.#waiting = true;
+      frames++;
     }
-    return count;
+    native().emit(vector.bytes, vector.bytes, bytes, table, frames);
+    for (let f = 0; f < frames; f++) {
+      Atomics.store(this.#signed, this.#txWord + this.#frame * this.#frameWords + HEADER_STATUS, TX_SEND_REQUEST);
+      this.#frame = (this.#frame + 1) % this.#frames;
+    }
+    if (frames > 0) this.#waiting = true;
+    return i;
+  }
+
+  #putOffload(vector: Vector, p: number, header: number): void {
+    const bytes = this.#bytes;
+    const put16 = (at: number, value: number): void => {
+      bytes[at] = value;
+      bytes[at + 1] = value >>> 8;
+    };
+    bytes[header] = NEEDS_CSUM;
+    bytes[header + 1] = vector.gsoType[p]!;
+    put16(header + 2, headerLength(vector, p));
+    put16(header + 4, vector.gsoSize[p]!);
+    put16(header + 6, vector.csumStart[p]!);
+    put16(header + 8, vector.csumOffset[p]!);
   }
 
   #kick(): void {
@@ -229,7 +263,6 @@ export class PacketPort extends KernelPort {
     if (this.#closed) return Promise.resolve();
     this.stop();
     this.#closed = true;
-    this.#regions = [];
     this.#bytes = new Uint8Array(0);
     this.#words = new Uint32Array(0);
     this.#signed = new Int32Array(0);

@@ -46,6 +46,8 @@ export interface PathList {
   readonly paths: readonly KeptPath[];
   /** Adjacencies it holds. */
   readonly adjacencies: number[];
+  /** As the control plane shows them: the same for all entries, unless a table has a say in it. */
+  shown: readonly RoutePath[] | undefined;
   uses: number;
 }
 
@@ -68,6 +70,7 @@ export class PathLists {
   #bucketsAt = 0;
   readonly #freeBuckets = new Map<number, number[]>();
   readonly #byKey = new Map<string, number>();
+  #last: PathList | undefined;
   readonly #free: number[] = [];
   /** Lists with recursive paths. */
   readonly recursive = new Set<PathList>();
@@ -83,13 +86,21 @@ export class PathLists {
 
   /** The list of these paths; each acquire wants a release. */
   acquire(paths: readonly KeptPath[], isIp6: boolean): number {
+    // Routes come in thousands that lead the same way.
+    const last = this.#last;
+    if (last !== undefined && last.uses > 0 && last.isIp6 === isIp6 && samePaths(last.paths, paths)) {
+      last.uses++;
+      return last.index;
+    }
     let key = isIp6 ? '6' : '4';
     for (const path of paths) {
       key += `|${path.kind},${path.weight},${path.preference},${path.swIfIndex},${path.fib},${path.nextHop === undefined ? '' : path.nextHop.join('.')}`;
     }
     const known = this.#byKey.get(key);
     if (known !== undefined) {
-      this.lists[known]!.uses++;
+      const list = this.lists[known]!;
+      this.#last = list;
+      list.uses++;
       return known;
     }
     const index = this.#free.pop() ?? this.lists.length;
@@ -101,13 +112,14 @@ export class PathLists {
       mask.set(this.mask);
       this.mask = mask;
     }
-    const list: PathList = { index, key, isIp6, paths, adjacencies: [], uses: 1 };
+    const list: PathList = { index, key, isIp6, paths, adjacencies: [], shown: undefined, uses: 1 };
     for (const path of paths) {
       if (path.kind === 'via' && path.nextHop !== undefined) {
         list.adjacencies.push(this.#adjacencies.acquire(path.swIfIndex, path.nextHop));
       }
     }
     this.lists[index] = list;
+    this.#last = list;
     this.#byKey.set(key, index);
     if (paths.some((path) => path.kind === 'recursive')) this.recursive.add(list);
     this.#setBuckets(index, [dpo(Dpo.drop, 0)], true);
@@ -262,3 +274,25 @@ export function bytesOf(words: Uint32Array | readonly number[]): Uint8Array {
 }
 
 export type { RoutePath };
+
+function samePaths(some: readonly KeptPath[], others: readonly KeptPath[]): boolean {
+  return (
+    some.length === others.length &&
+    some.every((a, i) => {
+      const b = others[i]!;
+      return (
+        a.kind === b.kind &&
+        a.swIfIndex === b.swIfIndex &&
+        a.weight === b.weight &&
+        a.preference === b.preference &&
+        a.fib === b.fib &&
+        sameHop(a.nextHop, b.nextHop)
+      );
+    })
+  );
+}
+
+function sameHop(a: Uint8Array | undefined, b: Uint8Array | undefined): boolean {
+  if (a === undefined || b === undefined) return a === b;
+  return a.length === b.length && a.every((byte, i) => byte === b[i]);
+}

@@ -1,23 +1,29 @@
 // What all nodes share: the packets, the graph, the interfaces, and the way out.
 //
-//   dispatch(port)     takes a burst, runs the graph, hands every port what is to be sent, gives the burst back
+//   dispatch(port)     takes a burst, runs the graph, hands every port what is to be sent
 //   generate(make)     the same without a burst: for packets that time or the control plane makes
 //
 // Packets to be sent gather in a queue per port, and go when the graph has come to rest: one copy and one wake-up per
 // port and burst.
 
 import type { ForwarderEvents, ForwarderOptions } from './control.js';
-import { INTERFACE_COUNTERS, InterfaceCounter, NO_INTERFACE } from './control.js';
+import { INTERFACE_COUNTERS, InterfaceCounter } from './control.js';
 import { Graph, Node } from './graph.js';
 import { Feature, Interfaces, Mode } from './interfaces.js';
 import type { Port } from './port.js';
 import { segment } from './offload.js';
 import { Flag, SLOTS, Vector } from './vector.js';
 
+/** A frame that has an Ethernet header. */
+const SHORTEST = 14;
+
 /** Times that a packet may be looked up, or pass a BVI or loopback. */
 const MAX_HOPS = 16;
 
-const passedBy = [Node.ethernetInput, Node.l2Input, Node.l2Output];
+const passedBy = [Node.ethernetInput, Node.l2Input, Node.l2Output, Node.interfaceOutput];
+
+/** The numbers of all slots. */
+const everySlot = Uint16Array.from({ length: SLOTS }, (_, p) => p);
 
 interface OutputQueue {
   readonly slots: Uint16Array;
@@ -35,7 +41,8 @@ export class Plane {
   readonly now: () => number;
   events: ForwarderEvents = {};
   tap: Tap | undefined;
-  /** Called before and after the graph runs over a burst, for traces. */
+  /** Whether traces are wanted; called before and after the graph runs over a burst, for them. */
+  tracing: () => boolean = () => false;
   traced: (port: Port) => void = () => undefined;
   untraced: () => void = () => undefined;
   bursts = 0;
@@ -71,85 +78,73 @@ export class Plane {
 
   /** Takes packets from a port and sees them through the graph. Returns how many. */
   dispatch(port: Port): number {
-    const { vector, graph, interfaces } = this;
+    const { vector, graph } = this;
     if (this.#running) return 0;
+    const relayed = this.#relay(port);
+    if (relayed > 0) return relayed;
     const count = port.take(vector, this.burst);
-    if (count === 0) {
-      port.done();
-      return 0;
-    }
+    if (count === 0) return 0;
     this.#running = true;
     try {
-      this.bursts++;
-      this.packets += count;
       const index = port.swIfIndex;
-      const row = index * INTERFACE_COUNTERS;
       const { length } = vector;
       let total = 0;
       for (let p = 0; p < count; p++) total += length[p]!;
-      interfaces.counters[row + InterfaceCounter.rxPackets]! += count;
-      interfaces.counters[row + InterfaceCounter.rxBytes]! += total;
+      this.#countReceived(index, count, total);
       this.traced(port);
-      if (!this.#crossConnect(port, count, total)) {
-        const queue = graph.queues[Node.ethernetInput]!;
-        for (let p = 0; p < count; p++) queue[p] = p;
-        graph.counts[Node.ethernetInput] = count;
-      }
+      graph.queues[Node.ethernetInput]!.set(count === SLOTS ? everySlot : everySlot.subarray(0, count));
+      graph.counts[Node.ethernetInput] = count;
       if (this.tap !== undefined) for (let p = 0; p < count; p++) this.tap('rx', index, vector, p);
       graph.run();
       this.#send();
     } finally {
       if (graph.tracer !== undefined) this.untraced();
-      port.done();
       this.#running = false;
     }
     this.#afterwards();
     return count;
   }
 
+  #countReceived(index: number, packets: number, bytes: number): void {
+    const { counters } = this.interfaces;
+    const row = index * INTERFACE_COUNTERS;
+    this.bursts++;
+    this.packets += packets;
+    counters[row + InterfaceCounter.rxPackets]! += packets;
+    counters[row + InterfaceCounter.rxBytes]! += bytes;
+  }
+
   /**
-   * A burst of a port that is cross-connected, with nothing to be looked at on the way, goes straight to the output, as
+   * A burst of a port that is cross-connected, with nothing to be looked at on the way, goes straight from port to port, as
    * VPP's ethernet-input does with a burst of one kind. The nodes that it passes by are counted.
    */
-  #crossConnect(port: Port, count: number, bytes: number): boolean {
-    const { vector, graph, interfaces } = this;
+  #relay(port: Port): number {
+    const { graph, interfaces } = this;
     const index = port.swIfIndex;
-    if (interfaces.mode[index] !== Mode.crossConnect || graph.tracer !== undefined) return false;
+    if (interfaces.mode[index] !== Mode.crossConnect || port.relay === undefined) return 0;
+    if (graph.tracer !== undefined || this.tap !== undefined || this.tracing()) return 0;
     const to = interfaces.crossTo[index]!;
     const looked = Feature.tagIn | Feature.aclIn | Feature.hasSubs | Feature.ip;
-    if ((interfaces.features[index]! & looked) !== 0 || interfaces.up[index] === 0) return false;
-    if ((interfaces.features[to]! & (Feature.tagOut | Feature.aclOut)) !== 0) return false;
-    const { length } = vector;
-    const queue = graph.queues[Node.interfaceOutput]!;
-    let short = 0;
-    for (let p = 0; p < count; p++) {
-      if (length[p]! < 14) short++;
-      queue[p] = p;
-    }
-    // They are dropped, and counted, where all are.
-    if (short > 0) return false;
+    if ((interfaces.features[index]! & looked) !== 0 || interfaces.up[index] === 0 || interfaces.up[to] === 0) return 0;
+    if ((interfaces.features[to]! & (Feature.tagOut | Feature.aclOut)) !== 0) return 0;
     const other = interfaces.state[to]?.port;
-    const whole = interfaces.up[to] === 1 && this.tap === undefined && vector.scratchAt === 0;
-    const exchanged = whole && other !== undefined ? port.exchange?.(other) : undefined;
-    if (exchanged === undefined) {
-      vector.tx.fill(to, 0, count);
-      graph.counts[Node.interfaceOutput] = count;
-    } else {
-      const row = to * INTERFACE_COUNTERS;
-      interfaces.counters[row + InterfaceCounter.txPackets]! += count;
-      interfaces.counters[row + InterfaceCounter.txBytes]! += bytes;
-      if (exchanged < count) {
-        interfaces.count(to, 'txError', count - exchanged);
-        graph.errorCounts[this.#errors.full]! += count - exchanged;
-      }
-      graph.calls[Node.interfaceOutput]!++;
-      graph.vectors[Node.interfaceOutput]! += count;
+    if (other === undefined) return 0;
+    const moved = port.relay(other, this.burst, SHORTEST);
+    if (moved === undefined || moved.taken === 0) return 0;
+    const { taken, bytes, sent } = moved;
+    this.#countReceived(index, taken, bytes);
+    const row = to * INTERFACE_COUNTERS;
+    interfaces.counters[row + InterfaceCounter.txPackets]! += taken;
+    interfaces.counters[row + InterfaceCounter.txBytes]! += bytes;
+    if (sent < taken) {
+      interfaces.count(to, 'txError', taken - sent);
+      graph.errorCounts[this.#errors.full]! += taken - sent;
     }
     for (const node of passedBy) {
       graph.calls[node]!++;
-      graph.vectors[node]! += count;
+      graph.vectors[node]! += taken;
     }
-    return true;
+    return taken;
   }
 
   /** Runs the graph over what `make` puts into it. Inside a burst it becomes part of that. */
@@ -160,7 +155,7 @@ export class Plane {
     }
     this.#running = true;
     try {
-      this.vector.reset([this.vector.scratch]);
+      this.vector.reset();
       make();
       this.graph.run();
       this.#send();
@@ -180,11 +175,11 @@ export class Plane {
     while (this.#after.length > 0) this.#after.shift()!();
   }
 
-  /** A new packet of `length` bytes in scratch, written by the caller; -1 when there is no room. */
+  /** A new packet of `length` bytes in bytes, written by the caller; -1 when there is no room. */
   make(length: number, rx: number): number {
     const { vector } = this;
     const at = vector.allocate(length + 64);
-    const p = at < 0 ? -1 : vector.add(0, at + 32, length, rx);
+    const p = at < 0 ? -1 : vector.add(at + 32, length, rx);
     if (p < 0) this.graph.errorCounts[this.#errors.noBuffer]!++;
     return p;
   }
@@ -208,77 +203,80 @@ export class Plane {
     return true;
   }
 
+  /** Makes a packet's frame its own, so that it can be written into; false when there was no room, and it is dropped. */
+  own(p: number): boolean {
+    if (this.vector.flatten(p)) return true;
+    this.noBuffer(p);
+    return false;
+  }
+
   noBuffer(p: number): void {
     this.graph.drop(p, this.#errors.noBuffer);
   }
 
   #output(queue: Uint16Array, count: number): void {
-    const { vector, interfaces, graph } = this;
-    const { tx, length, headLength, skip, flags } = vector;
-    const { counters, up, hardware, state } = interfaces;
-    let last = NO_INTERFACE;
-    let output: OutputQueue | undefined;
-    let port: Port | undefined;
-    let row = 0;
-    let packets = 0;
-    let bytes = 0;
-    const settle = (): void => {
-      if (packets === 0) return;
-      counters[row + InterfaceCounter.txPackets]! += packets;
-      counters[row + InterfaceCounter.txBytes]! += bytes;
-      // What a sub-interface sends its parent sends too.
-      const parent = hardware[last]!;
-      if (parent !== last) {
-        counters[parent * INTERFACE_COUNTERS + InterfaceCounter.txPackets]! += packets;
-        counters[parent * INTERFACE_COUNTERS + InterfaceCounter.txBytes]! += bytes;
-      }
-      packets = bytes = 0;
-    };
-    let isUp = false;
-    let offload = false;
-    for (let i = 0; i < count; i++) {
-      const p = queue[i]!;
-      const index = tx[p]!;
-      if (index !== last) {
-        settle();
-        last = index;
-        row = index * INTERFACE_COUNTERS;
-        const known = state[index] !== undefined;
-        isUp = known && up[index] === 1;
-        port = known ? state[hardware[index]!]?.port : undefined;
-        offload = port?.offload === true;
-        output = port === undefined ? undefined : this.#outputOf(hardware[index]!);
-      }
-      if (!isUp) {
-        if (state[index] !== undefined) interfaces.count(index, 'txError');
-        graph.drop(p, state[index] === undefined ? this.#errors.noPort : this.#errors.down);
-        continue;
-      }
-      packets++;
-      bytes += headLength[p]! + length[p]! - skip[p]!;
-      if (this.tap !== undefined) this.tap('tx', index, vector, p);
-      if (output === undefined) {
-        this.#loop(p, index);
-        continue;
-      }
-      if ((flags[p]! & Flag.offload) !== 0 && !offload) {
-        segment(this, p, (piece) => this.#append(output!, piece));
-        continue;
-      }
-      if (output.count === SLOTS) {
-        interfaces.count(index, 'txError');
-        continue;
-      }
-      output.slots[output.count++] = p;
+    const { tx } = this.vector;
+    // Packets of one interface come in a row.
+    for (let from = 0; from < count;) {
+      const index = tx[queue[from]!]!;
+      let to = from + 1;
+      while (to < count && tx[queue[to]!] === index) to++;
+      this.#outputOf(index, queue, from, to);
+      from = to;
     }
-    settle();
+  }
+
+  #outputOf(index: number, queue: Uint16Array, from: number, to: number): void {
+    const { vector, interfaces, graph } = this;
+    const { counters, hardware } = interfaces;
+    const known = interfaces.state[index] !== undefined;
+    if (!known || interfaces.up[index] !== 1) {
+      if (known) interfaces.count(index, 'txError', to - from);
+      for (let i = from; i < to; i++) graph.drop(queue[i]!, known ? this.#errors.down : this.#errors.noPort);
+      return;
+    }
+    const { length, headLength, skip, flags } = vector;
+    let bytes = 0;
+    let special = this.tap === undefined ? 0 : Flag.offload;
+    for (let i = from; i < to; i++) {
+      const p = queue[i]!;
+      bytes += headLength[p]! + length[p]! - skip[p]!;
+      special |= flags[p]!;
+    }
+    const parent = hardware[index]!;
+    counters[index * INTERFACE_COUNTERS + InterfaceCounter.txPackets]! += to - from;
+    counters[index * INTERFACE_COUNTERS + InterfaceCounter.txBytes]! += bytes;
+    // What a sub-interface sends its parent sends too.
+    if (parent !== index) {
+      counters[parent * INTERFACE_COUNTERS + InterfaceCounter.txPackets]! += to - from;
+      counters[parent * INTERFACE_COUNTERS + InterfaceCounter.txBytes]! += bytes;
+    }
+    const port = interfaces.state[parent]?.port;
+    if (this.tap !== undefined) for (let i = from; i < to; i++) this.tap('tx', index, vector, queue[i]!);
+    if (port === undefined) {
+      for (let i = from; i < to; i++) this.#loop(queue[i]!, index);
+      return;
+    }
+    const output = this.#queueOf(parent);
+    if ((special & Flag.offload) === 0 || port.offload) {
+      const room = Math.min(to - from, SLOTS - output.count);
+      output.slots.set(queue.subarray(from, from + room), output.count);
+      output.count += room;
+      if (room < to - from) interfaces.count(index, 'txError', to - from - room);
+      return;
+    }
+    for (let i = from; i < to; i++) {
+      const p = queue[i]!;
+      if ((flags[p]! & Flag.offload) !== 0) segment(this, p, (piece) => this.#append(output, piece));
+      else this.#append(output, p);
+    }
   }
 
   #append(output: OutputQueue, p: number): void {
     if (output.count < SLOTS) output.slots[output.count++] = p;
   }
 
-  #outputOf(hardware: number): OutputQueue {
+  #queueOf(hardware: number): OutputQueue {
     let output = this.#outputs.get(hardware);
     if (output === undefined) this.#outputs.set(hardware, (output = { slots: new Uint16Array(SLOTS), count: 0 }));
     if (output.count === 0 && !this.#dirty.includes(hardware)) this.#dirty.push(hardware);
@@ -299,9 +297,8 @@ export class Plane {
     interfaces.count(index, 'rxBytes', vector.length[p]);
     if (interfaces.mode[index] === Mode.bridged) {
       vector.flags[p] = vector.flags[p] | Flag.fromBvi;
-      const { scratch } = vector;
       const at = vector.offset[p]!;
-      vector.etherType[p] = (scratch[at + 12]! << 8) | scratch[at + 13]!;
+      vector.etherType[p] = vector.view.getUint16(at + 12);
       vector.l3[p] = at + 14;
       graph.enqueue(Node.l2Input, p);
     } else graph.enqueue(Node.ethernetInput, p);

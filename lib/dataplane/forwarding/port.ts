@@ -1,7 +1,7 @@
 // A port: where packets come from and go to. Memif, TAP and AF_PACKET have one each; a loopback has none.
 //
 //   received(port)   the port calls this when it has packets; it is answered by `take` until that gives nothing
-//   take(vector)     puts up to `max` packets into the vector's slots, in place; they stay valid until `done`
+//   take(vector)     copies up to `max` packets into the vector
 //   send(slots)      puts packets of a vector on the wire: head, then the rest of the frame; returns how many went
 //   flush()          the end of a burst: whoever sleeps at the other end is woken
 
@@ -30,15 +30,13 @@ export interface Port {
   setRxMode(mode: PortRxMode): void;
   setRef(ref: boolean): void;
   take(vector: Vector, max: number): number;
-  /** Gives what `take` took back. */
-  done(): void;
   send(vector: Vector, slots: Uint16Array, count: number): number;
   flush(): void;
   /**
-   * Sends all that `take` took by another port without copying, where both have the same memory; undefined where not.
-   * Returns how many went; the others are lost.
+   * Instead of `take` and `send`: moves up to `max` packets of at least `shortest` bytes straight to another port, where
+   * that is of a kind that can; undefined where it is not. What finds no room is lost.
    */
-  exchange?(to: Port): number | undefined;
+  relay?(to: Port, max: number, shortest: number): { taken: number; bytes: number; sent: number } | undefined;
   setMtu?(mtu: number): void;
   setPromiscuous?(on: boolean): void;
   close(): Promise<void>;

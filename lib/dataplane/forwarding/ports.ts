@@ -78,6 +78,7 @@ export class Ports {
     defineIp4Local(plane, this.routing, this.reassembly);
     defineIp6(plane, this.routing, this.neighbourTable, acl);
     defineIp6Local(plane, this.routing, this.neighbourTable, this.reassembly);
+    plane.tracing = () => this.tracer.wanted;
     plane.traced = (port) => {
       if (this.tracer.wanted) this.tracer.begin(port.inputNode, this.#nameOf(port.swIfIndex));
     };

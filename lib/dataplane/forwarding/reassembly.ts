@@ -43,36 +43,36 @@ export class Reassembly {
     const { vector, graph } = this.#plane;
     const at = vector.l3[p]!;
     const end = vector.offset[p]! + vector.length[p]!;
-    const bytes = vector.memory[vector.region[p]!]!.slice(at, end);
-    const header = (bytes[0]! & 15) * 4;
-    const total = (bytes[2]! << 8) | bytes[3]!;
-    if (header < 20 || total <= header || total > bytes.length) {
+    const packet = vector.bytes.slice(at, end);
+    const header = (packet[0]! & 15) * 4;
+    const total = (packet[2]! << 8) | packet[3]!;
+    if (header < 20 || total <= header || total > packet.length) {
       graph.drop(p, this.#errors.overlap);
       return;
     }
-    const field = (bytes[6]! << 8) | bytes[7]!;
-    const key = `4${vector.domain[p]!}/${String.fromCharCode(...bytes.subarray(12, 20), bytes[4]!, bytes[5]!, bytes[9]!)}`;
+    const field = (packet[6]! << 8) | packet[7]!;
+    const key = `4${vector.domain[p]!}/${String.fromCharCode(...packet.subarray(12, 20), packet[4]!, packet[5]!, packet[9]!)}`;
     const whole = this.#add(
       p,
       key,
-      bytes.slice(0, header),
+      packet.slice(0, header),
       (field & 0x1fff) * 8,
-      bytes.slice(header, total),
+      packet.slice(header, total),
       (field & 0x2000) !== 0,
     );
     if (whole === undefined) return;
-    const { scratch } = vector;
+    const { bytes } = vector;
     const to = vector.offset[whole]!;
     const length = vector.length[whole]!;
-    scratch[to + 2] = length >>> 8;
-    scratch[to + 3] = length;
-    scratch[to + 6] = 0;
-    scratch[to + 7] = 0;
-    scratch[to + 10] = 0;
-    scratch[to + 11] = 0;
-    const sum = checksumFinish(checksumAdd(scratch, to, (scratch[to]! & 15) * 4, 0));
-    scratch[to + 10] = sum >>> 8;
-    scratch[to + 11] = sum;
+    bytes[to + 2] = length >>> 8;
+    bytes[to + 3] = length;
+    bytes[to + 6] = 0;
+    bytes[to + 7] = 0;
+    bytes[to + 10] = 0;
+    bytes[to + 11] = 0;
+    const sum = checksumFinish(checksumAdd(bytes, to, (bytes[to]! & 15) * 4, 0));
+    bytes[to + 10] = sum >>> 8;
+    bytes[to + 11] = sum;
     graph.enqueue(Node.ip4Local, whole);
   }
 
@@ -80,7 +80,7 @@ export class Reassembly {
   take6(p: number, at: number): void {
     const { vector, graph } = this.#plane;
     const start = vector.l3[p]!;
-    const bytes = vector.memory[vector.region[p]!]!;
+    const bytes = vector.bytes;
     const end = Math.min(
       vector.offset[p]! + vector.length[p]!,
       start + 40 + ((bytes[start + 4]! << 8) | bytes[start + 5]!),
@@ -99,8 +99,8 @@ export class Reassembly {
     if (whole === undefined) return;
     const to = vector.offset[whole]!;
     const length = vector.length[whole]! - 40;
-    vector.scratch[to + 4] = length >>> 8;
-    vector.scratch[to + 5] = length;
+    vector.bytes[to + 4] = length >>> 8;
+    vector.bytes[to + 5] = length;
     graph.enqueue(Node.ip6Local, whole);
   }
 
@@ -141,8 +141,8 @@ export class Reassembly {
       return undefined;
     }
     const to = vector.offset[q]!;
-    vector.scratch.set(front, to);
-    for (const piece of partial.pieces) vector.scratch.set(piece.bytes, to + front.length + piece.from);
+    vector.bytes.set(front, to);
+    for (const piece of partial.pieces) vector.bytes.set(piece.bytes, to + front.length + piece.from);
     vector.l3[q] = to;
     vector.domain[q] = vector.domain[p]!;
     vector.hops[q] = vector.hops[p]!;

@@ -11,7 +11,7 @@ import type { Path, RouteEntry, RoutePath } from './control.js';
 import { FibSource, NO_INTERFACE } from './control.js';
 import { Entries, FibTable, maskWords } from './fib.js';
 import type { Interfaces } from './interfaces.js';
-import type { KeptPath } from './paths.js';
+import type { KeptPath, PathList } from './paths.js';
 import { Dpo, PathLists, bytesOf, dpoIndex, dpoKind, wordsOf } from './paths.js';
 import { addressBytes, covers, isLinkLocal } from './values.js';
 
@@ -294,9 +294,15 @@ export class Routing {
       isIp6: table.isIp6,
       prefix: `${formatIp(bytesOf(table.wordsOf(entry)))}/${entries.length[entry]!}`,
       source: entries.source[entry]! as FibSource,
-      paths: list.paths.map((path) => this.#showPath(path)),
+      paths: list.shown ?? this.#showPaths(list),
       statsIndex: entry,
     };
+  }
+
+  #showPaths(list: PathList): readonly RoutePath[] {
+    const paths = list.paths.map((path) => this.#showPath(path));
+    if (!list.paths.some((path) => path.kind === 'table' || path.kind === 'recursive')) list.shown = paths;
+    return paths;
   }
 
   #showPath(path: KeptPath): RoutePath {

@@ -7,7 +7,7 @@ import type { InterfaceStatus, TapInterface } from './control.js';
 import { KernelPort, NEEDS_CSUM, headerLength, setOffload, systemError } from './kernel-port.js';
 import type { PortEvents } from './port.js';
 import { macBytes, prefixParts } from './values.js';
-import { Flag, SLOTS, type Vector } from './vector.js';
+import { Flag, HEADROOM, SLOTS, type Vector } from './vector.js';
 
 /** Words of a packet in the tables that C++ fills and reads: native/port/tap.h. */
 const RECEIVED_WORDS = 8;
@@ -17,9 +17,7 @@ export class TapPort extends KernelPort {
   readonly inputNode = 'virtio-input';
   readonly offload: boolean;
   readonly #native: NativeTapPort;
-  #memory: Uint8Array;
-  #regions: Uint8Array[] = [];
-  readonly #received: Uint32Array;
+  readonly #received = new Uint32Array(256 * RECEIVED_WORDS);
   readonly #sent = new Uint32Array(SLOTS * SENT_WORDS);
   #closed = false;
 
@@ -45,8 +43,6 @@ export class TapPort extends KernelPort {
     }
     this.offload = this.#native.gso;
     this.linkUp = this.#native.running;
-    this.#memory = new Uint8Array(this.#native.memory);
-    this.#received = new Uint32Array(this.#native.slots * RECEIVED_WORDS);
   }
 
   get mtu(): number {
@@ -76,7 +72,7 @@ export class TapPort extends KernelPort {
   take(vector: Vector, max: number): number {
     if (this.#closed) return 0;
     const table = this.#received;
-    const count = this.#native.receive(table, max);
+    const count = this.#native.receive(vector.input, HEADROOM, table, max);
     if (count <= 0) {
       if (count < 0) {
         // The kernel's side was deleted; it will never be readable again, and always be ready.
@@ -85,47 +81,34 @@ export class TapPort extends KernelPort {
       }
       return 0;
     }
-    if (this.#regions[0] !== vector.scratch) this.#regions = [vector.scratch, this.#memory];
-    vector.reset(this.#regions);
+    vector.reset();
     for (let i = 0, w = 0; i < count; i++, w += RECEIVED_WORDS) {
-      const p = vector.add(1, table[w]!, table[w + 1]!, this.swIfIndex);
+      const p = vector.add(table[w]!, table[w + 1]!, this.swIfIndex);
       const flags = table[w + 2]!;
       setOffload(vector, p, flags & 255, flags >>> 8, table[w + 3]!, table[w + 4]!, table[w + 5]!);
     }
+    const last = (count - 1) * RECEIVED_WORDS;
+    vector.free = table[last]! + table[last + 1]!;
     return count;
-  }
-
-  done(): void {
-    // The slots are free as soon as nobody reads them.
   }
 
   send(vector: Vector, slots: Uint16Array, count: number): number {
     if (this.#closed || !this.linkUp) return 0;
     const table = this.#sent;
-    const { headAt, headLength: heads, skip, region, offset, length, flags } = vector;
-    let from = 0;
-    while (from < count) {
-      const source = region[slots[from]!]!;
-      let i = from;
-      let w = 0;
-      for (; i < count; i++, w += SENT_WORDS) {
-        const p = slots[i]!;
-        if (region[p] !== source) break;
-        table[w] = headAt[p]!;
-        table[w + 1] = heads[p]!;
-        table[w + 2] = offset[p]! + skip[p]!;
-        table[w + 3] = length[p]! - skip[p]!;
-        if ((flags[p]! & Flag.offload) !== 0) {
-          table[w + 4] = NEEDS_CSUM | (vector.gsoType[p]! << 8);
-          table[w + 5] = vector.gsoSize[p]! | (headerLength(vector, p) << 16);
-          table[w + 6] = vector.csumStart[p]! | (vector.csumOffset[p]! << 16);
-        } else table[w + 4] = table[w + 5] = table[w + 6] = 0;
-      }
-      const sent = this.#native.send(vector.scratch, vector.memory[source]!, table, i - from);
-      if (sent < i - from) return from + sent;
-      from = i;
+    const { headAt, headLength: heads, skip, offset, length, flags } = vector;
+    for (let i = 0, w = 0; i < count; i++, w += SENT_WORDS) {
+      const p = slots[i]!;
+      table[w] = headAt[p]!;
+      table[w + 1] = heads[p]!;
+      table[w + 2] = offset[p]! + skip[p]!;
+      table[w + 3] = length[p]! - skip[p]!;
+      if ((flags[p]! & Flag.offload) !== 0) {
+        table[w + 4] = NEEDS_CSUM | (vector.gsoType[p]! << 8);
+        table[w + 5] = vector.gsoSize[p]! | (headerLength(vector, p) << 16);
+        table[w + 6] = vector.csumStart[p]! | (vector.csumOffset[p]! << 16);
+      } else table[w + 4] = table[w + 5] = table[w + 6] = 0;
     }
-    return count;
+    return this.#native.send(vector.bytes, table, count);
   }
 
   flush(): void {
@@ -136,8 +119,6 @@ export class TapPort extends KernelPort {
     if (this.#closed) return Promise.resolve();
     this.stop();
     this.#closed = true;
-    this.#regions = [];
-    this.#memory = new Uint8Array(0);
     this.#native.close();
     return new Promise((resolve) => setImmediate(resolve));
   }

@@ -62,7 +62,7 @@ export class Tracer {
         packet: ++this.#number,
         timeS: (this.#plane.now() - this.#startMs) / 1000,
         steps: [{ node, text: `${name}: ${length} bytes` }],
-        bytes: vector.memory[vector.region[p]!]!.slice(at, at + Math.min(length, MAX_BYTES)),
+        bytes: vector.bytes.slice(at, at + Math.min(length, MAX_BYTES)),
         length,
       };
       vector.flags[p] = vector.flags[p]! | Flag.traced;

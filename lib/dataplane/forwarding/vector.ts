@@ -1,22 +1,27 @@
 // Packets on their way through the graph: flat arrays, one slot a packet, used again for every burst.
 //
-//   slot p        bytes  memory[region[p]][offset[p] .. offset[p] + length[p]]     the frame as it came in, never written
+//   slot p        bytes[offset[p] .. offset[p] + length[p]]     the frame
 //                 l3[p]  where its network header starts
-//                 head   scratch[headAt[p] .. headAt[p] + headLength[p]]           what goes out in front of the rest
+//                 head   bytes[headAt[p] .. headAt[p] + headLength[p]]     what goes out in front of the rest, if any
 //   on the wire   head, then the frame from skip[p] on
 //
-// A received frame lies in memory that its sender can see, and several slots may stand for one frame (a flood). So
-// nobody writes into it: what changes (a rewrite, a TTL, a tag) is written into scratch, as the head that replaces the
-// first bytes. The copy into the transmit ring puts both together: one copy per packet, whatever happened to it.
+// All frames lie in one memory of our own: a port copies them there when they come in, and out of it when they leave. What
+// a peer does to the memory it shares with us meanwhile is its own affair. In front of each frame some bytes are free, so
+// that a node may write a longer header over a shorter one, in place.
 //
-// Region 0 is the scratch memory itself: packets made here, and those that had to be put together.
+// Several slots may stand for one frame (a flood). Then nobody writes into it: what changes is written somewhere else, as
+// the head that replaces the first bytes.
 
 import { NO_INTERFACE } from './control.js';
 
 /** Slots. A burst takes up to 256; the rest is for floods, fragments and answers. */
 export const SLOTS = 4096;
-/** Scratch memory of one burst. */
-const SCRATCH_BYTES = 16 * 1024 * 1024;
+/** Memory of one burst. */
+const BYTES = 16 * 1024 * 1024;
+/** What ports may fill of it: the rest is for what nodes make. */
+const INPUT_BYTES = BYTES / 2;
+/** Free bytes in front of a received frame: a header with two tags fits over one without. */
+export const HEADROOM = 18;
 
 /** Bits of `flags`. */
 export const Flag = {
@@ -29,27 +34,33 @@ export const Flag = {
   traced: 8,
   /** A FIB entry said what to do; ACLs of the input have been asked. */
   punted: 16,
+  /** Other slots stand for the same frame: nobody may write into it. */
+  shared: 32,
 } as const;
 
 /** The slots of one burst, and the memory they point into. */
 export class Vector {
   /** Slots in use. */
   count = 0;
-  /** Region 0 is scratch; the others belong to the port of the burst. */
-  memory: readonly Uint8Array[];
-  readonly scratch = new Uint8Array(SCRATCH_BYTES);
-  /** First free byte of scratch. */
-  scratchAt = 0;
+  readonly bytes = new Uint8Array(BYTES);
+  /** The part of it that ports may fill. */
+  readonly input = this.bytes.subarray(0, INPUT_BYTES);
+  /** The same, for values of 2 and 4 bytes. */
+  readonly view = new DataView(this.bytes.buffer);
+  /** First free byte. */
+  free = 0;
 
-  readonly region = new Uint16Array(SLOTS);
-  readonly offset = new Uint32Array(SLOTS);
-  readonly length = new Uint32Array(SLOTS);
+  /** What C++ reads and writes too: the next five, one behind the other (native/addon/memif_transfer.cc). */
+  readonly columns = new Uint8Array(SLOTS * 16);
+  readonly offset = new Uint32Array(this.columns.buffer, 0, SLOTS);
+  readonly length = new Uint32Array(this.columns.buffer, SLOTS * 4, SLOTS);
+  readonly headAt = new Uint32Array(this.columns.buffer, SLOTS * 8, SLOTS);
+  readonly headLength = new Uint16Array(this.columns.buffer, SLOTS * 12, SLOTS);
+  /** Bytes of the frame that the head stands for, counted from `offset`. */
+  readonly skip = new Uint16Array(this.columns.buffer, SLOTS * 14, SLOTS);
+
   readonly l3 = new Uint32Array(SLOTS);
   readonly etherType = new Uint16Array(SLOTS);
-  readonly headAt = new Uint32Array(SLOTS);
-  readonly headLength = new Uint16Array(SLOTS);
-  /** Bytes of the frame that the head stands for, counted from `offset`. */
-  readonly skip = new Uint16Array(SLOTS);
   readonly rx = new Uint32Array(SLOTS);
   readonly tx = new Uint32Array(SLOTS);
   /** Bridge domain, or FIB, by index. */
@@ -71,23 +82,31 @@ export class Vector {
   readonly csumStart = new Uint16Array(SLOTS);
   readonly csumOffset = new Uint16Array(SLOTS);
 
-  constructor() {
-    this.memory = [this.scratch];
+  /** Forgets everything. */
+  reset(): void {
+    this.count = 0;
+    this.free = 0;
   }
 
-  /** Forgets everything. */
-  reset(memory: readonly Uint8Array[]): void {
-    this.count = 0;
-    this.scratchAt = 0;
-    this.memory = memory;
+  /** Makes slots of the first `count` frames, whose offsets and lengths are there already: what `add` does, for all. */
+  received(count: number, rx: number): void {
+    this.count = count;
+    this.rx.fill(rx, 0, count);
+    this.headLength.fill(0, 0, count);
+    this.skip.fill(0, 0, count);
+    this.shg.fill(0, 0, count);
+    this.flags.fill(0, 0, count);
+    this.hops.fill(0, 0, count);
+    this.error.fill(0, 0, count);
+    this.hash.fill(0, 0, count);
+    this.gsoType.fill(0, 0, count);
   }
 
   /** A new slot over bytes that are there already; -1 when there is none left. */
-  add(region: number, offset: number, length: number, rx: number): number {
+  add(offset: number, length: number, rx: number): number {
     const p = this.count;
     if (p >= SLOTS) return -1;
     this.count = p + 1;
-    this.region[p] = region;
     this.offset[p] = offset;
     this.length[p] = length;
     this.l3[p] = offset;
@@ -107,7 +126,7 @@ export class Vector {
 
   /** Another slot for the same packet; -1 when there is none left. */
   clone(p: number): number {
-    const q = this.add(this.region[p]!, this.offset[p]!, this.length[p]!, this.rx[p]!);
+    const q = this.add(this.offset[p]!, this.length[p]!, this.rx[p]!);
     if (q < 0) return q;
     this.l3[q] = this.l3[p]!;
     this.etherType[q] = this.etherType[p]!;
@@ -119,7 +138,8 @@ export class Vector {
     this.adjacency[q] = this.adjacency[p]!;
     this.hash[q] = this.hash[p]!;
     this.shg[q] = this.shg[p]!;
-    this.flags[q] = this.flags[p]! & ~Flag.traced;
+    this.flags[p] = this.flags[p]! | Flag.shared;
+    this.flags[q] = this.flags[p] & ~Flag.traced;
     this.hops[q] = this.hops[p]!;
     this.gsoType[q] = this.gsoType[p]!;
     this.gsoSize[q] = this.gsoSize[p]!;
@@ -128,11 +148,11 @@ export class Vector {
     return q;
   }
 
-  /** Room in scratch; -1 when there is none. Starts at a multiple of 4. */
-  allocate(bytes: number): number {
-    const at = (this.scratchAt + 3) & ~3;
-    if (at + bytes > SCRATCH_BYTES) return -1;
-    this.scratchAt = at + bytes;
+  /** Room for a frame or a head; -1 when there is none. Starts at a multiple of 4. */
+  allocate(length: number): number {
+    const at = (this.free + 3) & ~3;
+    if (at + length > BYTES) return -1;
+    this.free = at + length;
     return at;
   }
 
@@ -142,26 +162,25 @@ export class Vector {
   }
 
   /**
-   * Puts head and rest together in scratch, with `before` and `after` free bytes around, so that the slot is one plain
-   * frame again; false when there is no room.
+   * Puts head and rest together, with `before` free bytes in front, so that the slot is one plain frame again that nobody
+   * else stands for; false when there is no room.
    */
-  flatten(p: number, before = 0): boolean {
+  flatten(p: number, before = 32): boolean {
     const headLength = this.headLength[p]!;
     const skip = this.skip[p]!;
     const rest = this.length[p]! - skip;
     const room = this.allocate(before + headLength + rest);
     if (room < 0) return false;
-    const { scratch } = this;
+    const { bytes } = this;
     const at = room + before;
     const headAt = this.headAt[p]!;
-    if (headLength > 0) scratch.copyWithin(at, headAt, headAt + headLength);
+    if (headLength > 0) bytes.copyWithin(at, headAt, headAt + headLength);
     const from = this.offset[p]! + skip;
-    if (this.region[p] === 0) scratch.copyWithin(at + headLength, from, from + rest);
-    else scratch.set(this.memory[this.region[p]!]!.subarray(from, from + rest), at + headLength);
+    bytes.copyWithin(at + headLength, from, from + rest);
     const shift = headLength - skip;
     this.l3[p] = this.l3[p]! - this.offset[p]! + at + shift;
     if ((this.flags[p]! & Flag.offload) !== 0) this.csumStart[p] = this.csumStart[p]! + shift;
-    this.region[p] = 0;
+    this.flags[p] = this.flags[p]! & ~Flag.shared;
     this.offset[p] = at;
     this.length[p] = headLength + rest;
     this.headLength[p] = 0;
