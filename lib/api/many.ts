@@ -146,8 +146,8 @@ export class ManyRun {
   readonly #port: ManyPort;
   readonly #outgoing: Outgoing;
   readonly #options: ManyOptions;
-  readonly #window: number;
-  readonly #lowWater: number;
+  #window: number;
+  #lowWater: number;
   readonly #timeoutMs: number;
   readonly #iterator: Iterator<Fields> | AsyncIterator<Fields>;
   readonly #began = performance.now();
@@ -278,6 +278,11 @@ export class ManyRun {
     const fields = result.value;
     const lane = this.#port.lane(this.#outgoing, fields);
     if (lane !== undefined) {
+      // More than the lane takes at a time would be encoded now, and copied later.
+      if (lane.window < this.#window) {
+        this.#window = lane.window;
+        this.#lowWater = this.#window - Math.ceil(this.#window / 4);
+      }
       lane.start(new ManyExchange(lane, this.#outgoing, this, index, fields, this.#timeoutMs), fields);
       return;
     }

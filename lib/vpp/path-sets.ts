@@ -31,6 +31,10 @@ export class PathSets {
   readonly #byBytes = new PathBytes();
   readonly #byObject = new WeakMap<object, [four: number, six: number]>();
 
+  #lastObject: object | undefined;
+  #lastFamily = 0;
+  #lastKnown = -1;
+
   get size(): number {
     return this.#sets.length;
   }
@@ -51,7 +55,15 @@ export class PathSets {
 
   /** The number known for an object that stands for paths; -1 when it is not known. */
   known(identity: object, family: 4 | 6): number {
-    return this.#byObject.get(identity)?.[family === 4 ? 0 : 1] ?? -1;
+    // The same as for the route before, more often than not.
+    if (identity === this.#lastObject && family === this.#lastFamily) return this.#lastKnown;
+    const known = this.#byObject.get(identity)?.[family === 4 ? 0 : 1] ?? -1;
+    if (known >= 0) {
+      this.#lastObject = identity;
+      this.#lastFamily = family;
+      this.#lastKnown = known;
+    }
+    return known;
   }
 
   /** The set that VPP has sent: `count` paths from `start`, which are decoded when they are seen for the first time. */

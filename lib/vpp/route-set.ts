@@ -1,6 +1,6 @@
 // A set of routes in typed arrays: what a table should hold, or holds. For a million routes an object each would be
 // hundreds of megabytes; here a route costs 12 (IPv4) or 24 (IPv6) bytes and its share of the hash slots, 8 to 16, and at
-// most twice that with the room to grow by.
+// most four times that with the room to grow by.
 //
 //   slots   hash(network, length) ─► number of the route + 1, 0: free, linear probing
 //   routes  network, 1 or 4 words │ length, and the mark << 8 │ path set     one after the other, so that looking one up
@@ -60,9 +60,10 @@ export class FamilyRoutes {
 
   /** Adds a route, or gives it other paths; its number. */
   set(source: Uint8Array, offset: number, length: number, pathSet: number): number {
+    if ((this.#count + 1) * this.#stride > this.#routes.length) this.#grow();
+    if (this.words === 1) return this.#set4(word(source, offset), length, pathSet);
     let at = this.find(source, offset, length);
     if (at < 0) {
-      if ((this.#count + 1) * this.#stride > this.#routes.length) this.#grow();
       at = this.#count++;
       const { words } = this;
       const routes = this.#routes;
@@ -131,6 +132,29 @@ export class FamilyRoutes {
     return -1;
   }
 
+  /** With one walk through the slots. */
+  #set4(w0: number, length: number, pathSet: number): number {
+    const slots = this.#slots;
+    const routes = this.#routes;
+    const mask = slots.length - 1;
+    let slot = hash(w0, length) & mask;
+    for (let at = slots[slot]!; at !== 0; slot = (slot + 1) & mask, at = slots[slot]!) {
+      const record = (at - 1) * 3;
+      if (routes[record] !== w0 || (routes[record + 1]! & LENGTH) !== length) continue;
+      if (routes[record + 2] === NONE) this.#live += 1;
+      routes[record + 2] = pathSet;
+      return at - 1;
+    }
+    const at = this.#count++;
+    slots[slot] = at + 1;
+    const record = at * 3;
+    routes[record] = w0;
+    routes[record + 1] = length;
+    routes[record + 2] = pathSet;
+    this.#live += 1;
+    return at;
+  }
+
   #find6(w0: number, w1: number, w2: number, w3: number, length: number): number {
     const slots = this.#slots;
     const routes = this.#routes;
@@ -156,8 +180,9 @@ export class FamilyRoutes {
     slots[slot] = at + 1;
   }
 
+  /** By four, because every route has to be placed again. */
   #grow(): void {
-    const routes = new Uint32Array(this.#routes.length * 2);
+    const routes = new Uint32Array(this.#routes.length * 4);
     routes.set(this.#routes);
     this.#routes = routes;
     this.#slots = new Uint32Array(slotsFor(routes.length / this.#stride));
@@ -193,7 +218,7 @@ export function maskBytes(target: Uint8Array, size: number, length: number): voi
   const whole = length >> 3;
   if (whole >= size) return;
   target[whole] = target[whole]! & ~(0xff >> (length & 7));
-  target.fill(0, whole + 1, size);
+  for (let at = whole + 1; at < size; at += 1) target[at] = 0; // by hand: few bytes, and fill is a call out of JavaScript
 }
 
 const SLASH = 47;
