@@ -99,7 +99,7 @@ console.log(
 );
 
 console.log('\n4. Confirm, or it is taken back.\n');
-const trial = await scheduler.commitConfirm({ delete: ['switch/left'] }, { confirmMs: 60_000 });
+const trial = await scheduler.commitConfirm({ delete: ['switch/left'] }, { timeoutMs: 60_000 });
 console.log(`without left: cable/1 is ${scheduler.status('cable/1').state}`);
 clock.advance(60_000);
 console.log(`nobody confirmed: ${await trial.settled}, cable/1 is ${scheduler.status('cable/1').state}`);

@@ -688,7 +688,7 @@ void t.test('independent operations run at once, within limits; batches go toget
 void t.test('commit, then confirm or be taken back', async (t) => {
   const { scheduler, clock, world } = await stage();
   await scheduler.commit({ set: { 'interface/a': { mtu: 1 } } });
-  const kept = await scheduler.commitConfirm({ set: { 'interface/a': { mtu: 2 } } }, { confirmMs: 1000 });
+  const kept = await scheduler.commitConfirm({ set: { 'interface/a': { mtu: 2 } } }, { timeoutMs: 1000 });
   t.ok(kept.result.ok);
   await kept.confirm();
   t.equal(await kept.settled, 'confirmed');
@@ -698,7 +698,7 @@ void t.test('commit, then confirm or be taken back', async (t) => {
   await t.rejects(kept.confirm(), { code: 'ERR_SCHEDULER_CONFIRM' });
   const lost = await scheduler.commitConfirm(
     { set: { 'interface/a': { mtu: 3 }, 'interface/b': {}, 'interface/c': {} } },
-    { confirmMs: 1000 },
+    { timeoutMs: 1000 },
   );
   await scheduler.commit({ set: { 'interface/c': { mtu: 5 } } });
   clock.advance(1000);
@@ -1003,7 +1003,7 @@ void t.test('unconfirmed and unfinished atomic transactions are undone by a rest
   const world = mockSouthbound();
   const first = await stage({ journal: path }, world);
   await first.scheduler.commit({ set: { 'interface/a': { mtu: 1 } } });
-  await first.scheduler.commitConfirm({ set: { 'interface/a': { mtu: 2 }, 'interface/b': {} } }, { confirmMs: 60_000 });
+  await first.scheduler.commitConfirm({ set: { 'interface/a': { mtu: 2 }, 'interface/b': {} } }, { timeoutMs: 60_000 });
   await first.scheduler.destroy();
   t.ok(world.values.has('interface/b'));
   const second = await stage({ journal: path }, world);

@@ -2,7 +2,7 @@
 
 import { SchedulerError } from '../errors.js';
 import type { Core } from './core.js';
-import { changeMap, type Change, type TransactionOptions } from './options.js';
+import { changeMap, type Change, type ConfirmOptions } from './options.js';
 import type { TransactionResult } from './result.js';
 import type { Worker } from './worker.js';
 
@@ -28,11 +28,11 @@ export class Confirmations {
   }
 
   /** Commits a change that is taken back after `timeoutMs` unless it is confirmed; also by a restart before that. */
-  async commit(change: Change, options: TransactionOptions & { readonly confirmMs: number }): Promise<Unconfirmed> {
-    const { confirmMs, ...rest } = options;
+  async commit(change: Change, options: ConfirmOptions): Promise<Unconfirmed> {
+    const { timeoutMs, deadlineMs, ...rest } = options;
     const result = await this.#worker.transact({
       kind: 'change',
-      options: rest,
+      options: deadlineMs === undefined ? rest : { ...rest, timeoutMs: deadlineMs },
       change: changeMap(change),
       confirm: true,
     });
@@ -57,7 +57,7 @@ export class Confirmations {
       return back;
     };
     const cancel = this.#core.timer(
-      confirmMs,
+      timeoutMs,
       () => void rollback().catch((error: unknown) => this.#core.fault(error)),
     );
     if (result.status === 'reverted' || undo.size === 0) {

@@ -84,6 +84,14 @@ export interface TransactionOptions {
   readonly serial?: boolean;
 }
 
+/** Of a change on probation. */
+export interface ConfirmOptions extends Omit<TransactionOptions, 'timeoutMs'> {
+  /** Taken back after this long unless it is confirmed. */
+  readonly timeoutMs: number;
+  /** What `timeoutMs` is to other transactions: give up after this long. */
+  readonly deadlineMs?: number;
+}
+
 /** A part of the southbound; what is named narrows it down. */
 export interface Part {
   /** Names of descriptors; default all that can retrieve. */

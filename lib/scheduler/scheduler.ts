@@ -17,7 +17,7 @@ import { LateAnswers } from './late.js';
 import type { TransactionKind } from './history.js';
 import type { Entry } from './key-space.js';
 import { changeMap, type Change, type Drift, type DriftOptions, type Notification, type Part } from './options.js';
-import type { SchedulerOptions, TransactionOptions } from './options.js';
+import type { ConfirmOptions, SchedulerOptions, TransactionOptions } from './options.js';
 import { Plan } from './plan.js';
 import { Planning, resyncValues, type ResyncRequest } from './planning.js';
 import { addAll } from './lists.js';
@@ -199,8 +199,8 @@ export class Scheduler extends Reader {
     return this.#planning.apply(plan, options);
   }
 
-  /** Commits a change that is taken back after `confirmMs` unless it is confirmed; also by a restart before that. */
-  commitConfirm(change: Change, options: TransactionOptions & { readonly confirmMs: number }): Promise<Unconfirmed> {
+  /** Commits a change that is taken back after `timeoutMs` unless it is confirmed; also by a restart before that. */
+  commitConfirm(change: Change, options: ConfirmOptions): Promise<Unconfirmed> {
     return this.#confirmations.commit(change, options);
   }
 
