@@ -42,7 +42,7 @@ constexpr uint16_t kPing = 23;
 constexpr uint16_t kPingReply = 24;
 // Of the proof's pings: a generation that the owner's contexts never have.
 constexpr uint32_t kProofContext = 0xfffdfffe;
-constexpr int kProofMs = 1000;
+constexpr int kProofMs = 3000;
 
 uint16_t get16(const uint8_t* at) {
   return static_cast<uint16_t>(at[0] << 8 | at[1]);
