@@ -5,16 +5,13 @@
 //
 // VPP's idle processor load is printed before and after: it tells which regime its main loop was in.
 
-import { execFile, spawnSync } from 'node:child_process';
-import { existsSync, mkdirSync } from 'node:fs';
+import { execFile } from 'node:child_process';
 import { cpus } from 'node:os';
-import { dirname, join } from 'node:path';
-import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
 import { connect, type Connection } from 'node-vpp/api';
 import { Vpp, noVpp } from '../test/support/vpp.js';
+import { cPeer } from './support/c-peer.js';
 
-const root = fileURLToPath(new URL('../../..', import.meta.url));
 const quick = process.argv.includes('quick');
 const rounds = quick ? 3 : 5;
 const pings = quick ? 200_000 : 1_000_000;
@@ -31,18 +28,6 @@ function* table(is_add: boolean, count: number) {
 }
 function* nothing(count: number) {
   for (let n = 0; n < count; n++) yield {};
-}
-
-/** A C peer, compiled next to the other caches. */
-function compile(name: string): string {
-  const folder = join(root, '.cache/clients');
-  mkdirSync(folder, { recursive: true });
-  const binary = join(folder, name);
-  const made = spawnSync('gcc', ['-O2', '-o', binary, join(root, `bench/peers/${name}.c`), '-ldl'], {
-    stdio: 'inherit',
-  });
-  if (made.status !== 0) throw new Error(`gcc could not compile bench/peers/${name}.c`);
-  return binary;
 }
 
 /** A whole message in hex, numbered for this VPP. */
@@ -76,12 +61,11 @@ async function many(
 }
 
 async function measure(vppd: Vpp): Promise<void> {
-  const library = join(dirname(dirname(process.env.VPP_BIN!)), 'lib/x86_64-linux-gnu/libvppapiclient.so.26.06');
   const options = { socket: vppd.apiSocket, requestTimeoutMs: 60_000, health: false } as const;
-  const libraryPath = existsSync(library) ? { libraryPath: library } : {};
-  const shm = await connect({ ...options, transport: 'shm', apiSegmentPrefix: vppd.prefix, ...libraryPath });
+  const shm = await connect({ ...options, ...vppd.shm });
   const socket = await connect(options);
-  const [overShm, overSocket] = [compile('vppapi-shm'), compile('vppapi')];
+  const [overShm, overSocket] = [cPeer('vppapi-shm'), cPeer('vppapi')];
+  if (overShm === undefined || overSocket === undefined) throw new Error('the C peers could not be compiled');
   const run = promisify(execFile);
   const numbers = async (file: string, args: (string | number)[]) =>
     (await run(file, args.map(String))).stdout.trim().split(' ').map(Number);

@@ -10,14 +10,15 @@
 // VPP's idle processor load is printed before and after: it tells which regime its main loop was in.
 
 import { execFileSync, spawn, spawnSync, type ChildProcess } from 'node:child_process';
-import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { cpus, tmpdir } from 'node:os';
-import { dirname, join } from 'node:path';
+import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { fileURLToPath } from 'node:url';
 import { connect, loadBundled, type ConnectOptions, type Connection } from 'node-vpp/api';
 import { writeApiJson } from 'node-vpp/api/schema';
 import { ApiServer } from 'node-vpp/dataplane';
+import { cPeer } from './support/c-peer.js';
 import { govpp, papi } from '../test/support/clients.js';
 import { Vpp, noVpp } from '../test/support/vpp.js';
 
@@ -53,14 +54,9 @@ interface Target {
 
 async function realVpp(): Promise<Target> {
   const vpp = await Vpp.start({ heap: '1G' });
-  const libraryPath = join(dirname(dirname(process.env.VPP_BIN!)), 'lib/x86_64-linux-gnu/libvppapiclient.so');
   return {
     socket: vpp.apiSocket,
-    shm: {
-      transport: 'shm',
-      apiSegmentPrefix: vpp.prefix,
-      ...(existsSync(libraryPath) ? { libraryPath } : {}),
-    },
+    shm: vpp.shm,
     idleLoad: () => vpp.idleLoad(1000),
     stop: () => vpp.stop(),
   };
@@ -154,14 +150,6 @@ class Peer {
   }
 }
 
-/** The C loop, compiled next to the other caches; undefined without gcc. */
-function compileLoop(): string | undefined {
-  const binary = join(root, '.cache/clients/vppapi');
-  mkdirSync(join(root, '.cache/clients'), { recursive: true });
-  const made = spawnSync('gcc', ['-O2', '-o', binary, join(root, 'bench/peers/vppapi.c')], { stdio: 'inherit' });
-  return made.status === 0 && existsSync(binary) ? binary : undefined;
-}
-
 interface Peers {
   readonly c: ((...args: (string | number)[]) => number[]) | undefined;
   readonly govpp: Peer | undefined;
@@ -170,7 +158,7 @@ interface Peers {
 }
 
 function startPeers(socket: string): Peers {
-  const loop = compileLoop();
+  const loop = cPeer('vppapi');
   const [go, python] = [govpp(), papi()];
   if ('missing' in go) console.log(`GoVPP is not here: ${go.missing}`);
   if ('missing' in python) console.log(`vpp-papi is not here: ${python.missing}`);

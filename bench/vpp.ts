@@ -5,8 +5,6 @@
 //
 // The peer of each row runs right before it, in the same process, over the same connection, with the same bytes.
 
-import { existsSync } from 'node:fs';
-import { dirname, join } from 'node:path';
 import { connect, type Connection } from 'node-vpp/api';
 import { openVpp, type Route, type Vpp as Objects } from 'node-vpp/vpp';
 import { Vpp, noVpp } from '../test/support/vpp.js';
@@ -115,13 +113,7 @@ async function ofInterfaces(api: Connection, vpp: Objects): Promise<void> {
 if (noVpp === false) {
   const real = await Vpp.start({ heap: '4G', config: 'statseg { size 512M }' });
   try {
-    const libraryPath = join(dirname(dirname(process.env.VPP_BIN!)), 'lib/x86_64-linux-gnu/libvppapiclient.so');
-    const shm = {
-      transport: 'shm',
-      apiSegmentPrefix: real.prefix,
-      ...(existsSync(libraryPath) ? { libraryPath } : {}),
-    } as const;
-    const api = await connect({ socket: real.apiSocket, requestTimeoutMs: 0, ...(overShm ? shm : {}) });
+    const api = await connect({ socket: real.apiSocket, requestTimeoutMs: 0, ...(overShm ? real.shm : {}) });
     console.log(`over ${api.transport!.kind}`);
     const vpp = await openVpp(api);
     await ofRoutes(api, vpp);

@@ -40,6 +40,7 @@
       'vppapi/bell.cc',
       'vppapi/connection.cc',
       'vppapi/library.cc',
+      'vppapi/proof.cc',
       'vppapi/queues.cc',
       'vppapi/segment.cc',
     ],

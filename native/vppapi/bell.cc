@@ -10,26 +10,13 @@
 #include <cstring>
 #include <vector>
 
+#include "vppapi/wire.h"
+
 namespace nodevpp::vppapi {
 namespace {
 
 constexpr size_t kHeader = 16;
-constexpr uint16_t kCreate = 15;
-constexpr uint16_t kDelete = 17;
-constexpr uint16_t kPing = 23;
 constexpr size_t kMaxReply = size_t{16} << 20;
-
-void put16(uint8_t* at, uint16_t value) {
-  at[0] = static_cast<uint8_t>(value >> 8);
-  at[1] = static_cast<uint8_t>(value);
-}
-void put32(uint8_t* at, uint32_t value) {
-  put16(at, static_cast<uint16_t>(value >> 16));
-  put16(at + 2, static_cast<uint16_t>(value));
-}
-uint32_t get32(const uint8_t* at) {
-  return uint32_t{at[0]} << 24 | uint32_t{at[1]} << 16 | uint32_t{at[2]} << 8 | at[3];
-}
 
 using Clock = std::chrono::steady_clock;
 

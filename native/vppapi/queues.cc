@@ -9,6 +9,7 @@
 #include <cstring>
 
 #include "sys/fd.h"
+#include "vppapi/wire.h"
 
 namespace nodevpp::vppapi {
 namespace {
@@ -72,21 +73,20 @@ bool Queue::at(const Library& library, const void* address, int length, int pid,
 }
 
 // Brings here what will be touched under the lock.
-void Queue::prefetch(int32_t first, uint32_t count, int write) const {
+void Queue::prefetch(int32_t first, uint32_t count, bool write) const {
   if (first < 0 || first >= numbers_->length) return;
-  auto touch = [write](const void* at) {
-    if (write != 0)
+  __builtin_prefetch(numbers_, 1);
+  for (uint32_t i = 0; i < count + kLine; i += kLine) {
+    const void* at = &elements_[(static_cast<uint32_t>(first) + i) % length()];
+    if (write)
       __builtin_prefetch(at, 1);
     else
       __builtin_prefetch(at, 0);
-  };
-  __builtin_prefetch(numbers_, 1);
-  for (uint32_t i = 0; i < count + kLine; i += kLine)
-    touch(&elements_[(static_cast<uint32_t>(first) + i) % length()]);
+  }
 }
 
 uint32_t Queue::take(uint8_t** messages, uint32_t most) {
-  prefetch(__atomic_load_n(&numbers_->head, __ATOMIC_RELAXED), std::min(most, waiting()), 0);
+  prefetch(__atomic_load_n(&numbers_->head, __ATOMIC_RELAXED), std::min(most, waiting()), false);
   if (library_->queue_lock(queue_) != 0) return 0;
   uint32_t there = waiting();
   uint32_t count = std::min(most, there);
@@ -104,7 +104,7 @@ uint32_t Queue::take(uint8_t** messages, uint32_t most) {
 }
 
 uint32_t Queue::put(uint8_t* const* messages, uint32_t count) {
-  prefetch(__atomic_load_n(&numbers_->tail, __ATOMIC_RELAXED), count, 1);
+  prefetch(__atomic_load_n(&numbers_->tail, __ATOMIC_RELAXED), count, true);
   if (library_->queue_lock(queue_) != 0) return 0;
   uint32_t there = waiting();
   count = std::min(count, length() - std::min(length(), there));
@@ -156,8 +156,7 @@ bool Queues::find(const Library& library, int length) {
 }
 
 uint32_t Queues::size_of(const uint8_t* message) {
-  const uint8_t* at = message - 8;
-  return uint32_t{at[0]} << 24 | uint32_t{at[1]} << 16 | uint32_t{at[2]} << 8 | at[3];
+  return get32(message - 8);
 }
 
 } // namespace nodevpp::vppapi

@@ -51,7 +51,7 @@ private:
     int32_t pid;
     int32_t event_fds[2];
   };
-  void prefetch(int32_t first, uint32_t count, int write) const;
+  void prefetch(int32_t first, uint32_t count, bool write) const;
 
   const Library* library_ = nullptr;
   void* queue_ = nullptr;

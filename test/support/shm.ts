@@ -9,7 +9,7 @@ import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { connect, type Connection } from 'node-vpp/api';
-import { Vpp } from './vpp.js';
+import { Vpp, clientLibrary } from './vpp.js';
 
 const root = fileURLToPath(new URL('../../../..', import.meta.url));
 const here = dirname(fileURLToPath(import.meta.url));
@@ -117,7 +117,7 @@ class StandInTarget implements ShmTarget {
 
 class VppTarget implements ShmTarget {
   readonly kind = 'VPP';
-  readonly library = join(dirname(dirname(process.env.VPP_BIN!)), 'lib/x86_64-linux-gnu/libvppapiclient.so.26.06');
+  readonly library = clientLibrary()!;
   readonly #vpp: Vpp;
   #flag = 0;
 

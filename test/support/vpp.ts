@@ -2,7 +2,7 @@
 // API socket, stats segment, CLI socket), without hugepages and without eating a core, and stopped with everything it left.
 
 import { execFileSync, spawn, type ChildProcess } from 'node:child_process';
-import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, mkdtempSync, readFileSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
 import { createConnection } from 'node:net';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
@@ -14,6 +14,22 @@ export const noVpp: string | false =
     : existsSync(process.env.VPP_BIN)
       ? false
       : `VPP_BIN names ${process.env.VPP_BIN}, which does not exist`;
+
+/** Where the libraries of that VPP may be. */
+function libraryFolders(): string[] {
+  const root = dirname(dirname(process.env.VPP_BIN!));
+  return ['lib/x86_64-linux-gnu', 'lib/aarch64-linux-gnu', 'lib'].map((folder) => join(root, folder));
+}
+
+/** The client library that came with VPP_BIN, with its version; undefined: where the loader finds it. */
+export function clientLibrary(): string | undefined {
+  for (const folder of libraryFolders()) {
+    const files = existsSync(folder) ? readdirSync(folder) : [];
+    const file = files.find((name) => /^libvppapiclient\.so\.\d/.test(name));
+    if (file !== undefined) return join(folder, file);
+  }
+  return undefined;
+}
 
 /** What a VPP is started with. */
 export interface VppOptions {
@@ -54,6 +70,13 @@ export class Vpp {
     return vpp;
   }
 
+  /** How to connect through its shared memory. */
+  get shm(): { readonly transport: 'shm'; readonly apiSegmentPrefix: string; readonly libraryPath?: string } {
+    const libraryPath = clientLibrary();
+    const transport = { transport: 'shm', apiSegmentPrefix: this.prefix } as const;
+    return libraryPath === undefined ? transport : { ...transport, libraryPath };
+  }
+
   get pid(): number {
     return this.#child!.pid!;
   }
@@ -66,9 +89,8 @@ export class Vpp {
   async start(): Promise<void> {
     const binary = process.env.VPP_BIN!;
     const { plugins = [], pollSleepUsec = 0, exec = [], config = '', heap = '512M' } = this.#options;
-    const root = dirname(dirname(binary));
-    const pluginPath = ['lib/x86_64-linux-gnu/vpp_plugins', 'lib/aarch64-linux-gnu/vpp_plugins', 'lib/vpp_plugins']
-      .map((path) => join(root, path))
+    const pluginPath = libraryFolders()
+      .map((folder) => join(folder, 'vpp_plugins'))
       .find((path) => existsSync(path));
     const run = join(this.folder, 'run');
     mkdirSync(run, { recursive: true });
@@ -91,7 +113,7 @@ export class Vpp {
     rmSync(this.apiSocket, { force: true });
     const child = spawn(binary, ['-c', configFile], {
       stdio: ['ignore', 'ignore', 'pipe'],
-      env: { ...process.env, LD_LIBRARY_PATH: join(root, 'lib/x86_64-linux-gnu') },
+      env: { ...process.env, LD_LIBRARY_PATH: libraryFolders().join(':') },
     });
     let errors = '';
     child.stderr.on('data', (chunk: Buffer) => (errors += chunk.toString()));
